@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sluice. `make help` lists the targets. Sources are found by folder, so that
+# a new file needs no line here:
+#
+#   bpf/NAME.bpf.c          build/bpf/NAME.bpf.o and build/bpf/NAME.skel.h
+#   daemon/FOLDER/*.c       build/lib/FOLDER.a, linked where it is needed
+#   daemon/*.c              sluiced      daemon/engine/main.c  sluice-engine
+#   daemon/cli/main.c       sluice       daemon/prober/main.c  sluice-prober
+#   tests/{unit,prog}/test_*.c   one cmocka program each
+#   tests/fuzz/fuzz_*.c          one libFuzzer program each (clang-19)
+#   tests/bench/bench_*.c        one benchmark each
+#   tests/sim/*.c                build/sim
+#   tests/netns/*.sh             network tests, run as root
+
+B := build
+CC := gcc
+CLANG := clang-19
+BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PREFIX ?= /usr
+DESTDIR ?=
+
+PKGS := libbpf libxdp json-c libuv libcurl libcares libsodium libmicrohttpd \
+	sqlite3 libmnl libcap
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wno-unused-parameter -Werror
+CPPFLAGS += -Iinclude -Idaemon -Ibpf/lib -I$(B) -D_GNU_SOURCE
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu17 -fno-strict-aliasing $(WARN)
+LDLIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lelf -lz -lm -lpthread
+# Sanitized builds live beside the plain ones: make SAN=1 …
+ifeq ($(SAN),1)
+B := build/san
+CFLAGS += -fsanitize=address,undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
+endif
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Werror \
+	-Wno-unused-parameter -Iinclude -Ibpf -Ibpf/lib \
+	-I/usr/include/$(shell uname -m)-linux-gnu
+
+BPF_OBJS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELS := $(BPF_OBJS:.bpf.o=.skel.h)
+
+LIB_DIRS := util config cluster health control bpf engine prober cli
+lib_objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(wildcard daemon/$(1)/*.c)))
+LIBS := $(foreach d,$(LIB_DIRS),$(if $(call lib_objs,$(d)),$(B)/lib/$(d).a))
+DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c))
+
+PROGS := $(if $(wildcard daemon/main.c),$(B)/sluiced) \
+	$(if $(wildcard daemon/engine/main.c),$(B)/sluice-engine) \
+	$(if $(wildcard daemon/prober/main.c),$(B)/sluice-prober) \
+	$(if $(wildcard daemon/cli/main.c),$(B)/sluice)
+
+TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+UNIT := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+PROG_TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/prog/test_*.c))
+BENCH := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
+FUZZ := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+TOOLS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/netns/tool_*.c))
+SIM := $(if $(wildcard tests/sim/*.c),$(B)/sim)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help setup root demo check check-all check-vm bench fuzz sim tidy \
+	install deb clean tests
+
+all: setup
+	@$(MAKE) --no-print-directory -s build-all
+
+.PHONY: build-all
+build-all: $(PROGS) $(BPF_OBJS)
+
+help:
+	@echo 'make demo            one node, real HTTP traffic, faults: the main job (root)'
+	@echo 'make check           all tests (root)'
+	@echo 'make all             build the programs into build/'
+	@echo 'make bench           figures against baselines, build/bench.json (root)'
+	@echo 'make fuzz SECONDS=n  fuzz every parser of untrusted bytes, n seconds each'
+	@echo 'make sim SEED=n RUNS=n NODES=n SERVICES=n   cluster simulator'
+	@echo 'make check-vm        boot the kernels of vmtests/kernels.list, test inside'
+	@echo 'make check-all       check and check-vm'
+	@echo 'make install DESTDIR=… PREFIX=…   make deb   make tidy   make clean'
+	@echo 'SAN=1                build and test under ASan and UBSan'
+
+# Installs what is missing; silent when nothing is.
+setup:
+	@scripts/setup
+
+root:
+	@[ "$$(id -u)" = 0 ] || { \
+	echo 'make: this target needs root (network namespaces, BPF): use sudo' >&2; \
+	exit 1; }
+
+demo: root setup
+	@$(MAKE) --no-print-directory -s build-all tests
+	@scripts/demo
+
+tests: $(TOOLS)
+
+check: root setup
+	@$(MAKE) --no-print-directory -s check-build
+	@tests/lib/run
+
+.PHONY: check-build
+check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(SIM)
+
+check-vm: root
+	@scripts/setup --vm
+	@$(MAKE) --no-print-directory -s check-build
+	@vmtests/run
+
+check-all: check check-vm
+
+bench: root setup
+	@$(MAKE) --no-print-directory -s bench-build
+	@tests/bench/run
+
+.PHONY: bench-build
+bench-build: build-all $(BENCH) $(TOOLS)
+
+SECONDS ?= 60
+fuzz: setup
+	@$(MAKE) --no-print-directory -s $(FUZZ)
+	@tests/fuzz/run $(SECONDS)
+
+SEED ?= 1
+RUNS ?= 100
+NODES ?= 5
+SERVICES ?= 50
+sim: setup
+	@$(MAKE) --no-print-directory -s $(SIM)
+	@$(B)/sim --seed $(SEED) --runs $(RUNS) --nodes $(NODES) --services $(SERVICES)
+
+tidy:
+	@scripts/tidy
+
+clean:
+	rm -rf build
+
+# ---- rules ----
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
+	llvm-strip-19 -g $@
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $*_bpf >$@
+
+$(B)/%.o: %.c Makefile | $(SKELS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+define lib_rule
+$(B)/lib/$(1).a: $(call lib_objs,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach d,$(LIB_DIRS),$(eval $(call lib_rule,$(d))))
+
+LINK = $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
+$(B)/sluiced: $(DAEMON_OBJS) $(LIBS)
+	$(LINK)
+$(B)/sluice-engine: $(B)/daemon/engine/main.o $(LIBS)
+	$(LINK)
+$(B)/sluice-prober: $(B)/daemon/prober/main.o $(LIBS)
+	$(LINK)
+$(B)/sluice: $(B)/daemon/cli/main.o $(LIBS)
+	$(LINK)
+
+$(B)/tests/unit/%: LDLIBS += -lcmocka
+$(B)/tests/prog/%: LDLIBS += -lcmocka
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TEST_LIB) $(LIBS)
+	$(LINK)
+$(B)/tests/prog/%: $(B)/tests/prog/%.o $(TEST_LIB) $(LIBS)
+	$(LINK)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(TEST_LIB) $(LIBS)
+	$(LINK)
+$(B)/tests/netns/%: $(B)/tests/netns/%.o $(TEST_LIB) $(LIBS)
+	$(LINK)
+$(B)/sim: $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c)) $(LIBS)
+	$(LINK)
+
+# Fuzzers compile what they fuzz themselves, with sanitizers and coverage:
+# a line "fuzz-sources: FILES" in the fuzzer's head comment names it.
+fuzz_sources = $(shell sed -n 's/^.*fuzz-sources: *//p' $(1))
+$(B)/tests/fuzz/%: tests/fuzz/%.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -O1 -g -std=gnu17 -fno-strict-aliasing \
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	-MMD -MP -MF $@.d -o $@ $< $(call fuzz_sources,$<) $(LDLIBS)
+
+-include $(shell find build -name '*.d' 2>/dev/null)

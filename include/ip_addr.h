@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One address type for both families: IPv4 is kept IPv4-mapped
+ * (::ffff:a.b.c.d), so that keys of both families have one form.
+ */
+#ifndef SLUICE_IP_ADDR_H
+#define SLUICE_IP_ADDR_H
+
+#include <linux/types.h>
+
+union ip_addr {
+	__u8 b[16];
+	__be32 w[4];
+	__u64 d[2]; /* for comparison only: no byte order */
+};
+
+_Static_assert(sizeof(union ip_addr) == 16, "ABI");
+
+/* ::ffff:0:0/96 as stored in w[2], whatever the host's byte order. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define IP_ADDR_V4_PREFIX ((__be32)0xffff0000u)
+#else
+#define IP_ADDR_V4_PREFIX ((__be32)0x0000ffffu)
+#endif
+
+static inline __attribute__((always_inline)) void
+ip_addr_set_v4(union ip_addr *addr, __be32 v4)
+{
+	addr->d[0] = 0;
+	addr->w[2] = IP_ADDR_V4_PREFIX;
+	addr->w[3] = v4;
+}
+
+static inline __attribute__((always_inline)) int
+ip_addr_is_v4(const union ip_addr *addr)
+{
+	return addr->d[0] == 0 && addr->w[2] == IP_ADDR_V4_PREFIX;
+}
+
+static inline __attribute__((always_inline)) int
+ip_addr_equal(const union ip_addr *a, const union ip_addr *b)
+{
+	return ((a->d[0] ^ b->d[0]) | (a->d[1] ^ b->d[1])) == 0;
+}
+
+#endif

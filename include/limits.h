@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every bound of the product, with its reason. Shared by BPF and user space.
+ * A bound that is part of the map ABI says so: changing it means a new
+ * MAP_ABI_VERSION.
+ */
+#ifndef SLUICE_LIMITS_H
+#define SLUICE_LIMITS_H
+
+/* ---- chassis ---------------------------------------------------------- */
+
+/* Nodes of a cluster, ids 0..31: a node set is one 32-bit word. (ABI) */
+#define NODES_MAX 32
+/* Engines of a node: four bits in the XSKMAP index. (ABI) */
+#define ENGINES_MAX 16
+/* Engines an XDP program tries for one packet before it counts a drop. (ABI) */
+#define ENGINE_PREFS 8
+/* Interfaces one node attaches to. (ABI: XSKMAP index) */
+#define IFACES_MAX 8
+/* RX queues per interface that get AF_XDP sockets. (ABI: XSKMAP index) */
+#define QUEUES_MAX 64
+
+/* ---- indirection tables (ABI) ----------------------------------------- */
+
+/* Cluster tier: low bits of the hash. 128 per node at 32 nodes. */
+#define NODE_BUCKETS 4096
+#define NODE_BUCKET_BITS 12
+/* Core tier: the next bits of the hash. 64 per engine at 16 engines. */
+#define CORE_BUCKETS 1024
+#define CORE_BUCKET_BITS 10
+
+/* ---- configuration objects -------------------------------------------- */
+
+/* Vserver ids are 16 bits in flow entries; 0 means none. (ABI) */
+#define VSERVERS_MAX 4096
+/* Service ids; 0 means none. The goal is 70 000 services. (ABI) */
+#define SERVICES_MAX 131072
+/* Bindings of all vservers together: each service in a few vservers. */
+#define MEMBERS_MAX (4 * SERVICES_MAX)
+/* Look-up table entries of all vservers together (16 MiB). */
+#define LB_ENTRIES_MAX (1 << 22)
+/* Largest Maglev table of one vserver: a prime, 100 × 655 services. */
+#define LB_SIZE_MAX 65521
+/* Source addresses for full NAT: an 8-bit index would do, keep scans short. */
+#define NAT_ADDRS_MAX 8
+#define MONITORS_MAX 4096
+/* Monitors bound to one service. */
+#define BINDINGS_PER_SERVICE_MAX 16
+/* Names: letters, digits, '.', '_', '-', ':'; with the closing NUL. (ABI) */
+#define NAME_LEN 32
+
+/* ---- flow table ------------------------------------------------------- */
+
+/* Ways of a set: one set is 512 bytes, eight cache lines. (ABI) */
+#define FLOW_WAYS 8
+/* Flow sets: 2^6 (test) to 2^24 (8 GiB, 134 M entries). */
+#define FLOW_SETS_LOG2_MIN 6
+#define FLOW_SETS_LOG2_MAX 24
+
+/* ---- files and messages ----------------------------------------------- */
+
+/* A configuration file: 70 000 services take about 12 MiB. */
+#define CONFIG_BYTES_MAX (64 << 20)
+/* One API request body: a whole configuration. */
+#define API_BODY_MAX CONFIG_BYTES_MAX
+
+#endif
