@@ -134,6 +134,28 @@ sim: setup
 tidy:
 	@scripts/tidy
 
+# Helpers live in libexec: users never start them by hand.
+VERSION := $(shell cat scripts/packaging/VERSION)
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+install:
+	@$(MAKE) --no-print-directory -s build-all
+	install -D -m 755 $(B)/sluiced $(DESTDIR)$(PREFIX)/sbin/sluiced
+	install -D -m 755 $(B)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+	install -D -m 755 $(B)/sluice-engine $(DESTDIR)$(PREFIX)/libexec/sluice/sluice-engine
+	install -D -m 755 $(B)/sluice-prober $(DESTDIR)$(PREFIX)/libexec/sluice/sluice-prober
+	install -D -m 644 $(B)/bpf/steer.bpf.o $(DESTDIR)$(PREFIX)/lib/bpf/sluice-steer.bpf.o
+	install -D -m 644 scripts/packaging/sluiced.service $(DESTDIR)$(UNITDIR)/sluiced.service
+	install -D -m 644 scripts/demo.json $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.json.example
+	install -D -m 644 scripts/packaging/sluiced.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluiced.8
+	install -D -m 644 scripts/packaging/sluice.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluice.8
+	install -D -m 644 scripts/packaging/sluice.json.5 $(DESTDIR)$(PREFIX)/share/man/man5/sluice.json.5
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(B)/sluice completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
+
+deb: setup
+	@scripts/packaging/deb $(VERSION)
+
 clean:
 	rm -rf build
 
