@@ -214,4 +214,4 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c Makefile
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 	-MMD -MP -MF $@.d -o $@ $< $(call fuzz_sources,$<) $(LDLIBS)
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/vm -prune -o -type f -name '*.d' -print 2>/dev/null)
