@@ -20,7 +20,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 
 PKGS := libbpf libxdp json-c libuv libcurl libcares libsodium libmicrohttpd \
-	sqlite3 libmnl libcap
+	sqlite3 libmnl libcap libpcre2-8
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Werror
 CPPFLAGS += -Iinclude -Idaemon -Ibpf/lib -I$(B) -D_GNU_SOURCE

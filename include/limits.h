@@ -20,6 +20,11 @@
 /* RX queues per interface that get AF_XDP sockets. (ABI: XSKMAP index) */
 #define QUEUES_MAX 64
 
+/* Probers of a node: a set of them is one 64-bit word. */
+#define PROBERS_MAX 64
+/* Bindings (service, monitor) of a node: shared status table, 64 MiB sparse. */
+#define BINDINGS_MAX (8 * 131072)
+
 /* ---- indirection tables (ABI) ----------------------------------------- */
 
 /* Cluster tier: low bits of the hash. 128 per node at 32 nodes. */
