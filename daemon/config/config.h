@@ -18,6 +18,7 @@
 #include "map_abi.h"
 
 struct json_object;
+struct config_index;
 
 enum config_attach {
 	CONFIG_ATTACH_AUTO,
@@ -98,7 +99,8 @@ struct config_binding {
 struct config_service {
 	char name[NAME_LEN];
 	uint64_t entity;     /* config_entity("service", name) */
-	union ip_addr addr;
+	union ip_addr addr;  /* all zero for a domain-based service */
+	bool has_address;
 	char *domain;	     /* domain-based service: NULL or a name */
 	uint16_t port;	     /* host order */
 	bool enabled;	     /* true */
@@ -165,7 +167,8 @@ struct config {
 	uint32_t engines;	 /* 1..ENGINES_MAX; default 1 */
 	uint32_t probers;	 /* 0..64; default 1 */
 	uint8_t rss_key[40];	 /* "default" (Microsoft's), "symmetric", hex */
-	uint32_t flow_sets_log2; /* from "flows": {"max": N}: 2 entries each */
+	uint32_t flows_max;	 /* "flows": {"max": N}; default 2^20 */
+	uint32_t flow_sets_log2; /* enough for them: 2 entries per flow */
 	union ip_addr nat[NAT_ADDRS_MAX]; /* "nat": [addresses] */
 	size_t n_nat;
 	bool has_tunnel4, has_tunnel6;	  /* "tunnel": {"source4","source6"} */
@@ -180,6 +183,8 @@ struct config {
 	struct config_vserver *vservers;
 	size_t n_vservers;
 	struct config_cluster cluster;
+	/* By name; NULL in a config that was not parsed: finds then scan. */
+	struct config_index *monitor_index, *service_index, *vserver_index;
 	struct json_object *source; /* what it was made from, normalised */
 };
 
