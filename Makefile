@@ -20,7 +20,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 
 PKGS := libbpf libxdp json-c libuv libcurl libcares libsodium libmicrohttpd \
-	sqlite3 libmnl libcap libpcre2-8
+	sqlite3 libmnl libcap
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Werror
 CPPFLAGS += -Iinclude -Idaemon -Ibpf/lib -I$(B) -D_GNU_SOURCE
@@ -57,6 +57,7 @@ PROG_TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/prog/test_*.c))
 BENCH := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
 FUZZ := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/netns/tool_*.c))
+PRELOAD := $(patsubst tests/%.c,build/tests/%.so,$(wildcard tests/lib/preload/*.c))
 SIM := $(if $(wildcard tests/sim/*.c),$(B)/sim)
 
 .DELETE_ON_ERROR:
@@ -102,7 +103,7 @@ check: root setup
 	@tests/lib/run
 
 .PHONY: check-build
-check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(SIM)
+check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(PRELOAD) $(SIM)
 
 check-vm: root
 	@scripts/setup --vm
@@ -202,6 +203,11 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(TEST_LIB) $(LIBS)
 	$(LINK)
 $(B)/tests/netns/%: $(B)/tests/netns/%.o $(TEST_LIB) $(LIBS)
 	$(LINK)
+# Preloaded into programs under test.
+build/tests/lib/preload/%.so: tests/lib/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -g -std=gnu17 -D_GNU_SOURCE $(WARN) -fPIC -shared -o $@ $< -ldl
+
 $(B)/sim: $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c)) $(LIBS)
 	$(LINK)
 
