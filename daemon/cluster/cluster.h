@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The cluster inside sluiced: drives the pure step function (node.h) with
+ * timers and messages (nnm.h), keeps on disk what it asks to be kept, and
+ * tells the daemon through ops what to do. Runs on the thread of the daemon's
+ * event loop. Callbacks come from that loop and from inside cluster_new(),
+ * cluster_apply(), cluster_local_state() and cluster_command(); they may not
+ * call this module, except for cluster_show*().
+ *
+ * Exists only while the configuration has a cluster: without one the daemon
+ * makes no struct cluster, owns every service, and all buckets are its own.
+ */
+#ifndef SLUICE_CLUSTER_H
+#define SLUICE_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+#include "ip_addr.h"
+#include "limits.h"
+
+struct cluster;
+struct config;
+struct json_object;
+
+/* What a node knows about a service that it probes, or was told about one. */
+struct cluster_state {
+	uint64_t entity;
+	uint8_t observed;      /* enum health_observed */
+	const char *reason;    /* one line; valid during the call, may be NULL */
+	uint32_t response_us;  /* 0: not known */
+	uint32_t load;
+	bool load_over;
+	bool has_address;      /* domain-based service: what it resolved to */
+	union ip_addr address;
+	uint8_t owner;	       /* node that probes it; to the daemon only */
+	uint64_t view;	       /* of that owner's report; to the daemon only */
+};
+
+struct cluster_view {
+	uint64_t number;
+	uint32_t members; /* bit per node id: the operational set */
+};
+
+struct cluster_ops {
+	/* This node begins (ON) or ends to probe the service. */
+	void (*probe)(void *ctx, uint64_t entity, bool on);
+	/* State of a service to use here, learnt from its owner. */
+	void (*publish)(void *ctx, const struct cluster_state *state);
+	/* A view was installed: bucket tables follow, with the owners of
+	 * cluster_bucket_owner(). May be NULL. */
+	void (*view)(void *ctx, const struct cluster_view *view);
+};
+
+struct cluster_options {
+	const char *state_dir; /* STATE_DIR; STATE_DIR/cluster is made in it */
+};
+
+/* CONFIG must have cluster.enabled. Everything it needs is copied. Reads the
+ * key file and what was kept; binds the UDP socket. 0 or -errno, with one
+ * line in the log that says what is wrong. */
+int cluster_new(uv_loop_t *loop, const struct config *config,
+		const struct cluster_options *options,
+		const struct cluster_ops *ops, void *ctx, struct cluster **ret);
+
+/* Says good-bye to the others, so that they need not wait to find out. The
+ * loop must be run afterwards until its handles are closed. Accepts NULL. */
+void cluster_free(struct cluster *cluster);
+
+/* Makes CONFIG's services and cluster section what counts; also reads the key
+ * file again. The node's own id and address cannot change: -EINVAL with
+ * everything as before. 0 or -errno. */
+int cluster_apply(struct cluster *cluster, const struct config *config);
+
+/* From health: what probes found here. Ignored for services that another node
+ * owns. STATE->owner and ->view are not read. */
+void cluster_local_state(struct cluster *cluster, const struct cluster_state *state);
+
+/* Node to which a flow bucket belongs under the installed view. */
+uint32_t cluster_bucket_owner(const struct cluster *cluster, uint32_t bucket);
+
+/* "join", "leave", "passive", "active". 0, -EINVAL for another word. */
+int cluster_command(struct cluster *cluster, const char *command);
+
+/* For GET /v1/cluster: a new object. */
+struct json_object *cluster_show(const struct cluster *cluster);
+
+/* For `service show NAME`: owner, preference list, view, last update, who has
+ * acknowledged. A new object, or NULL if the service is unknown. */
+struct json_object *cluster_show_service(const struct cluster *cluster,
+					 uint64_t entity);
+
+/* Gets one object per event of the state machine; NULL turns it off. The
+ * object is the callee's. */
+void cluster_trace(struct cluster *cluster,
+		   void (*event)(void *ctx, struct json_object *event), void *ctx);
+
+#endif
