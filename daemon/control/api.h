@@ -9,9 +9,11 @@
 
 #include <json-c/json.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <uv.h>
 
 struct api;
+struct api_pending;
 struct api_topic;
 
 struct api_request {
@@ -20,8 +22,12 @@ struct api_request {
 	const char *tail;   /* what follows the registered prefix, decoded */
 	const char *body;   /* may be empty, never NULL */
 	size_t body_len;
-	struct json_object *json; /* body as JSON, NULL if none; borrowed */
-	void *connection;	  /* for api_query() */
+	/* Body as JSON; borrowed. NULL if there is none or its Content-Type is
+	 * text/plain: then only the text is given. A body that is not JSON is
+	 * refused before the handler is asked. */
+	struct json_object *json;
+	uid_t uid;		  /* of the client; (uid_t)-1: not known */
+	void *connection;	  /* for api_query(), api_defer() */
 };
 
 /* Fill in what is not the default (200, no body). */
@@ -37,6 +43,9 @@ typedef void api_handler(void *ctx, const struct api_request *request,
 /* Listens on the Unix socket at PATH (mode 0660; a stale one is replaced).
  * 0 or -errno. */
 int api_new(uv_loop_t *loop, const char *path, struct api **ret);
+
+/* Ends all connections, removes the socket and frees the topics. The loop
+ * must run once more for the handles to close. NULL is fine. */
 void api_free(struct api *api);
 
 /* METHOD and PREFIX, e.g. "GET", "/v1/services". The longest prefix that ends
@@ -51,10 +60,22 @@ const char *api_query(const struct api_request *request, const char *name);
 void api_fail(struct api_reply *reply, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* For answers that take time: the handler calls this, leaves its reply alone
+ * and returns; api_complete() answers later, exactly once, from the loop's
+ * thread. NULL: no memory (then answer at once). The request is gone when the
+ * handler has returned; the pending answer stays valid if the client goes. */
+struct api_pending *api_defer(const struct api_request *request);
+void api_complete(struct api_pending *pending, struct api_reply *reply);
+
 /* A topic streams one JSON object per line to every client that GETs its path
  * (`service watch`, `cluster trace`); slow readers lose events and are told
  * how many. */
 struct api_topic *api_topic_new(struct api *api, const char *path);
+
+/* EVENT stays the caller's. Costs next to nothing without readers. */
 void api_topic_publish(struct api_topic *topic, struct json_object *event);
+
+/* How many clients read it now: to spare the making of events. */
+size_t api_topic_readers(const struct api_topic *topic);
 
 #endif
