@@ -62,6 +62,23 @@
 #define FLOW_SETS_LOG2_MIN 6
 #define FLOW_SETS_LOG2_MAX 24
 
+/* ---- engines ---------------------------------------------------------- */
+
+/* Frames of one queue's pool: 4 ms at 1 M packets/s, 8 MiB. A power of two.
+ * Nodes with more than 8 queues get less each: the memory is pinned. */
+#define ENGINE_FRAMES_DEFAULT 4096
+#define ENGINE_FRAMES_MIN 256
+/* TX ring of an engine's socket: a few batches; more only adds delay. */
+#define ENGINE_TX_RING 2048
+/* An engine that was silent so long is killed and started anew; XDP has been
+ * passing it by since ENGINE_SILENT_NS. */
+#define ENGINE_HUNG_MS 2000
+/* Restart of a dead engine: first pause, longest, and the run time after
+ * which it counts as healthy again. */
+#define ENGINE_BACKOFF_MIN_MS 50
+#define ENGINE_BACKOFF_MAX_MS 5000
+#define ENGINE_HEALTHY_MS 10000
+
 /* ---- files and messages ----------------------------------------------- */
 
 /* A configuration file: 70 000 services take about 12 MiB. */
