@@ -8,6 +8,7 @@
  * together; connections in number and in idle time.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,7 +243,7 @@ static bool parse_body(struct MHD_Connection *connection,
 		line += request->body[i] == '\n';
 	api_fail(reply, MHD_HTTP_BAD_REQUEST,
 		 "the request's body, line %u: not JSON: %s", line,
-		 error == json_tokener_continue ? "it ends too early" :
+		 end >= request->body_len      ? "it ends too early" :
 		 error			       ? json_tokener_error_desc(error) :
 						 "text after its end");
 	return false;
@@ -597,6 +598,9 @@ int api_new(uv_loop_t *loop, const char *path, struct api **ret)
 	rc = listen_unix(path, &fd);
 	if (rc)
 		goto err_free;
+	/* libmicrohttpd wants it so from who polls for it: it writes to
+	 * clients that have gone by calls that cannot suppress the signal. */
+	signal(SIGPIPE, SIG_IGN);
 	/* From here on the descriptor is libmicrohttpd's. */
 	api->mhd = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
