@@ -39,6 +39,8 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Werror \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
 BPF_OBJS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+# BPF programs of tests and benchmarks only.
+TEST_BPF_OBJS := $(patsubst %.bpf.c,$(B)/%.bpf.o,$(wildcard tests/*/*.bpf.c))
 SKELS := $(BPF_OBJS:.bpf.o=.skel.h)
 
 LIB_DIRS := util config cluster health control bpf engine prober cli
@@ -96,7 +98,7 @@ demo: root setup
 	@$(MAKE) --no-print-directory -s build-all tests
 	@scripts/demo
 
-tests: $(TOOLS)
+tests: $(TOOLS) $(TEST_BPF_OBJS)
 
 check: root setup
 	@$(MAKE) --no-print-directory -s check-build
@@ -117,7 +119,7 @@ bench: root setup
 	@tests/bench/run
 
 .PHONY: bench-build
-bench-build: build-all $(BENCH) $(TOOLS)
+bench-build: build-all $(BENCH) $(TOOLS) $(TEST_BPF_OBJS)
 
 SECONDS ?= 60
 fuzz: setup
@@ -162,7 +164,7 @@ clean:
 
 # ---- rules ----
 
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+$(B)/%.bpf.o: %.bpf.c Makefile
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
 	llvm-strip-19 -g $@
@@ -201,7 +203,12 @@ $(B)/tests/prog/%: $(B)/tests/prog/%.o $(TEST_LIB) $(LIBS)
 	$(LINK)
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(TEST_LIB) $(LIBS)
 	$(LINK)
-$(B)/tests/netns/%: $(B)/tests/netns/%.o $(TEST_LIB) $(LIBS)
+# Tools of the network tests name what they are linked with in their head
+# comment ("link-with: FILES"), so that they build without the rest.
+.SECONDEXPANSION:
+link_with = $(patsubst %.c,$(B)/%.o,$(shell sed -n 's/^.*link-with: *//p' $(1)))
+$(B)/tests/netns/tool_%: $(B)/tests/netns/tool_%.o \
+		$$(call link_with,tests/netns/tool_$$*.c)
 	$(LINK)
 # Preloaded into programs under test.
 build/tests/lib/preload/%.so: tests/lib/preload/%.c
