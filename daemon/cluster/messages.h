@@ -101,6 +101,7 @@ struct msg_hello {
 	uint32_t heard;	     /* heard recently, the sender included */
 	uint32_t accused;    /* silent for too long */
 	uint32_t synced;     /* have acknowledged all that the sender owns */
+	uint32_t synced_lives; /* hash of the incarnations meant by SYNCED */
 	uint32_t config_seq; /* counts changes of the configured services */
 	uint64_t config_digest;
 	uint64_t record_digest;
