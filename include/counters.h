@@ -59,7 +59,9 @@
 	X(ENGINE_DEAD, "engine_hole", "engine had no socket: next one taken")  \
 	X(ENGINE_SILENT, "engine_silent", "engine's heartbeat old: next one")  \
 	X(NH_MISS, "nexthop_lookup", "next hop not in the per-CPU cache")      \
-	X(DECAP, "tunnel_inner", "tunnelled packets hashed by inner header")
+	X(DECAP, "tunnel_inner", "tunnelled packets hashed by inner header")   \
+	X(FLOW_EVICT_CLOSED, "flow_evict_closed", "evicted: FIN or RST seen")  \
+	X(ICMP_LIMIT, "icmp_limited", "ICMP answers held back: rate bound")
 
 enum counter {
 #define COUNTER_X(id, name, help) CNT_##id,

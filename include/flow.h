@@ -2,17 +2,19 @@
 /*
  * The flow table's entry, shared by XDP and engines as memory.
  *
- * Map "flows" is an array of sets; set index = hash & (sets - 1), where hash
- * is the packet's Toeplitz hash; a set has FLOW_WAYS entries of one cache
- * line. Probing inside the set is linear and cyclic from the preferred way
- * (the hash's top bits), and stops at an entry that was never used (EMPTY).
+ * Map "flows" is an array of sets, indexed by bits of the packet's Toeplitz
+ * hash (flowtab_set_index()); a set has FLOW_WAYS entries of one cache line.
+ * Probing inside the set is linear and cyclic from the preferred way (hash %
+ * FLOW_WAYS), and stops at an entry that was never used (EMPTY). Sets 2n and
+ * 2n + 1 are a pair: one takes the overflow of the other.
  *
  * Everything that must be remembered about packets is an entry here: flows in
  * both directions, source persistence, and fragment trains.
  *
  * Concurrency. `word` is state, writer and generation. Readers copy what they
  * need between two equal reads of a LIVE word; otherwise it was a miss.
- * Writers first take the set's lock (`lock` of way 0: writer and time), look
+ * Writers first take the pair's lock (`lock` of the even set's way 0: writer
+ * and time), look
  * the key up again, claim one way by CAS to BUSY, fill it, and publish by CAS
  * to LIVE with the next generation. Contents are only ever written to a
  * claimed way. A lock older than FLOW_LOCK_STALE_MS may be taken over: the
@@ -99,7 +101,8 @@ struct flow {
 	__u32 word;
 	__u32 hash;	/* of the packet that finds it */
 	__u32 activity; /* a hint: lost updates only shift a time-out */
-	__u32 lock;	/* way 0: the set's lock; others: 0 */
+	__u32 lock;	/* way 0, even set: the pair's lock; way 1: bit 0: this
+			   set has overflowed; others: 0 */
 	struct flow_key key;
 	/* The twin's key: FORWARD: the NAT port and the index of the NAT
 	 * address; REVERSE: the client's address, port and the vserver.

@@ -1,0 +1,783 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The flow table's algorithm, one copy for XDP and for processes that map the
+ * table. flow.h has the entry's layout and the idea of the concurrency;
+ * bpf/README.md has the argument why it is correct.
+ *
+ *  - flowtab_find      no lock, no write: what every packet does
+ *  - flowtab_insert    find or insert; may evict by a stated rule
+ *  - flowtab_delete    removes one generation of an entry, exactly once
+ *  - flowtab_compact   turns tombstones into never-used ways (host)
+ *  - flowtab_release_writer   after the death of a writer (host)
+ *
+ * Sets come in pairs, 2n and 2n + 1: the lock in way 0 of the even one covers
+ * both. An entry whose own (home) set is full of entries in use goes to the
+ * other set of the pair, and bit 0 of `lock` of way 1 of its home set says
+ * that a look-up must look there, too.
+ *
+ * Whoever removes an entry gets a copy of it, and so does exactly one caller:
+ * accounting (svc_load.conns) hangs on those copies and on FLOWTAB_INSERTED.
+ *
+ * Eviction, in a set without a free way: 1. an entry that timed out, 2. (after
+ * the other set was tried for a free way and for 1.) closed by FIN or RST,
+ * 3. TCP not established, 4. any; the longest idle one first.
+ */
+#ifndef SLUICE_FLOWTAB_H
+#define SLUICE_FLOWTAB_H
+
+#include "compiler.h"
+#include "flow.h"
+#include "map_abi.h"
+
+#ifndef __bpf__
+#include <sched.h>
+#include <time.h>
+#endif
+
+/* XDP writes activity only if it is this old: time-outs are longer by it. */
+#define FLOW_ACTIVITY_SLACK 7
+/* A fragment train is complete or lost after that. RFC 8200: 60 s at most. */
+#define FLOW_FRAGMENT_S 30
+
+struct flowtab {
+	__u32 mask; /* number of sets - 1 */
+#ifndef __bpf__
+	struct flow_set *sets;
+	const struct vserver *vservers; /* time-outs; VSERVERS_MAX entries */
+	/* Optional, in memory that outlives this process: 1 + the set being
+	 * written. After a crash only that set needs
+	 * flowtab_release_writer(). */
+	__u32 *intent;
+#endif
+};
+
+enum flowtab_result {
+	FLOWTAB_INSERTED = 0,
+	FLOWTAB_EXISTED = 1, /* change.other is the entry found */
+	FLOWTAB_LOCKED = 2,  /* another writer holds the set: nothing done */
+};
+
+enum flowtab_evict {
+	FLOWTAB_EVICT_NONE = 0,
+	FLOWTAB_EVICT_IDLE = 1,	  /* had timed out */
+	FLOWTAB_EVICT_CLOSED = 2, /* FIN or RST seen */
+	FLOWTAB_EVICT_HALF = 3,	  /* TCP, not established */
+	FLOWTAB_EVICT_LIVE = 4,
+};
+
+/* What an insertion did besides. */
+struct flowtab_change {
+	struct flow other; /* EXISTED: found; INSERTED with evict: removed */
+	__u32 index;	   /* set * FLOW_WAYS + way of the entry */
+	__u32 word;	   /* its word, for flowtab_delete */
+	__u8 evict;	   /* enum flowtab_evict; LOCKED: other was removed */
+	__u8 stolen;	   /* a stale lock was taken over */
+	__u8 overflow;	   /* went to the other set of the pair */
+	__u8 pad;
+};
+
+/* ---- small things ------------------------------------------------------ */
+
+/* The low 12 bits choose the node: a node sees few of their values, so the
+ * set comes from the others first. */
+static __always_inline __u32 flowtab_set_index(const struct flowtab *tab,
+					       __u32 hash)
+{
+	return (hash >> NODE_BUCKET_BITS | hash << (32 - NODE_BUCKET_BITS)) &
+	       tab->mask;
+}
+
+/* sport, dport, id, kind and proto of a key, as they lie in memory. */
+static __always_inline __u64 flow_key_tail(__be16 sport, __be16 dport, __u16 id,
+					   __u8 kind, __u8 proto)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u64)sport | (__u64)dport << 16 | (__u64)id << 32 |
+	       (__u64)kind << 48 | (__u64)proto << 56;
+#else
+	return (__u64)sport << 48 | (__u64)dport << 32 | (__u64)id << 16 |
+	       (__u64)kind << 8 | (__u64)proto;
+#endif
+}
+
+static __always_inline __u64 flow_key_tail_of(const struct flow_key *key)
+{
+	return flow_key_tail(key->sport, key->dport, key->id, key->kind,
+			     key->proto);
+}
+
+static __always_inline __u32 flow_tick(__u64 now_ns)
+{
+	return (__u32)(now_ns >> FLOW_TICK_SHIFT) & 0xffffff;
+}
+
+/* Ticks since; a tick from the future (clocks read in another order) is 0. */
+static __always_inline __u32 flow_age(__u32 activity, __u32 now_tick)
+{
+	__u32 age = (now_tick - FLOW_ACTIVITY_TICK(activity)) & 0xffffff;
+
+	return age & 0x800000 ? 0 : age;
+}
+
+/* TCP state after a packet of either direction. */
+static __always_inline __u32 flow_tcp_next(__u32 state, __u8 tcp_flags)
+{
+	if (tcp_flags & 0x04)
+		return FLOW_TCP_RST;
+	if (state == FLOW_TCP_RST)
+		return state;
+	if (tcp_flags & 0x01)
+		return FLOW_TCP_FIN;
+	if (state == FLOW_TCP_SYN && !(tcp_flags & 0x02))
+		return FLOW_TCP_ESTABLISHED;
+	return state;
+}
+
+/* Seconds an entry may be idle. vs: the vserver it belongs to, or NULL. */
+static __always_inline __u32 flow_timeout_s(const struct flow *f,
+					    const struct vserver *vs)
+{
+	if (f->key.kind == FLOW_FRAGMENT)
+		return FLOW_FRAGMENT_S;
+	if (!vs)
+		return 0; /* its vserver is gone */
+	if (f->key.kind == FLOW_PERSIST)
+		return vs->persist_s;
+	if (f->key.proto != 6)
+		return vs->udp_s;
+	switch (FLOW_ACTIVITY_TCP(f->activity)) {
+	case FLOW_TCP_SYN:
+		return vs->syn_s;
+	case FLOW_TCP_FIN:
+	case FLOW_TCP_RST:
+		return vs->fin_s;
+	default:
+		return vs->est_s;
+	}
+}
+
+static __always_inline bool flow_expired(const struct flow *f,
+					 const struct vserver *vs,
+					 __u32 now_tick)
+{
+	return flow_age(f->activity, now_tick) >
+	       flow_timeout_s(f, vs) * FLOW_TICKS_PER_S + FLOW_ACTIVITY_SLACK;
+}
+
+/* The vserver an entry belongs to. */
+static __always_inline __u32 flow_vserver(const struct flow *f)
+{
+	return f->key.kind == FLOW_REVERSE ? f->pair_id : f->key.id;
+}
+
+/* ---- where the table is ------------------------------------------------ */
+
+#ifdef __bpf__
+/* maps.h comes first: `flows` and `vservers` are maps. */
+static __always_inline struct flow_set *flowtab_set(const struct flowtab *tab,
+						    __u32 index)
+{
+	return bpf_map_lookup_elem(&flows, &index);
+}
+
+static __always_inline const struct vserver *
+flowtab_vserver(const struct flowtab *tab, __u32 id)
+{
+	return bpf_map_lookup_elem(&vservers, &id);
+}
+#define FLOWTAB_SPINS 16
+#else
+static inline struct flow_set *flowtab_set(const struct flowtab *tab,
+					   __u32 index)
+{
+	return &tab->sets[index & tab->mask];
+}
+
+static inline const struct vserver *flowtab_vserver(const struct flowtab *tab,
+						    __u32 id)
+{
+	return tab->vservers && id < VSERVERS_MAX ? &tab->vservers[id] : NULL;
+}
+
+static inline __u64 flowtab_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__u64)ts.tv_sec * 1000000000ull + (__u64)ts.tv_nsec;
+}
+#endif
+
+/* ---- look-up ------------------------------------------------------------ */
+
+/*
+ * The LIVE entry of one set with this key, or NULL. What the caller needs of
+ * the entry is read between two equal reads of its word: `copy` gets key-less
+ * fields (activity, service, pair_*); pair_addr only if want_pair. *raced is
+ * counted up if an entry changed meanwhile: that is a miss.
+ */
+static __always_inline struct flow *
+flowtab_probe(struct flow_set *set, __u32 hash, const union ip_addr *peer,
+	      __u64 tail, bool want_pair, struct flow *copy, __u32 *raced)
+{
+	__u32 word;
+	int i;
+
+	for (i = 0; i < FLOW_WAYS; i++) {
+		struct flow *f = &set->way[(hash + (__u32)i) % FLOW_WAYS];
+		const __u64 *key = (const __u64 *)(const void *)&f->key;
+
+		word = load_acquire_u32(&f->word);
+		if (FLOW_WORD_STATE(word) == FLOW_EMPTY)
+			return NULL;
+		if (FLOW_WORD_STATE(word) != FLOW_LIVE ||
+		    read_once(f->hash) != hash)
+			continue;
+		if (read_once(key[2]) != tail ||
+		    read_once(key[1]) != peer->d[1] ||
+		    read_once(key[0]) != peer->d[0])
+			continue;
+		copy->activity = read_once(f->activity);
+		copy->service = read_once(f->service);
+		copy->pair_port = read_once(f->pair_port);
+		copy->pair_id = read_once(f->pair_id);
+		if (want_pair) {
+			copy->pair_addr.d[0] = read_once(f->pair_addr.d[0]);
+			copy->pair_addr.d[1] = read_once(f->pair_addr.d[1]);
+		}
+		read_barrier();
+		if (read_once(f->word) != word) {
+			*raced += 1;
+			continue;
+		}
+		copy->word = word;
+		return f;
+	}
+	return NULL;
+}
+
+static __always_inline bool flowtab_overflowed(const struct flow_set *set)
+{
+	return read_once(set->way[1].lock) & 1;
+}
+
+/* A copy with everything in it. */
+static __always_inline void flowtab_copy_key(struct flow *copy, __u32 hash,
+					     const struct flow_key *key)
+{
+	copy->hash = hash;
+	copy->lock = 0;
+	copy->key = *key;
+}
+
+#ifndef __bpf__
+/* Host: the entry with this key and a whole copy of it, or NULL. */
+static inline struct flow *flowtab_find(const struct flowtab *tab, __u32 hash,
+					const struct flow_key *key,
+					struct flow *ret_copy, __u32 *raced)
+{
+	__u32 index = flowtab_set_index(tab, hash), dummy = 0;
+	struct flow_set *set = flowtab_set(tab, index);
+	__u64 tail = flow_key_tail_of(key);
+	struct flow *f;
+
+	raced = raced ? raced : &dummy;
+	f = flowtab_probe(set, hash, &key->peer, tail, true, ret_copy, raced);
+	if (!f && flowtab_overflowed(set))
+		f = flowtab_probe(flowtab_set(tab, index ^ 1), hash, &key->peer,
+				  tail, true, ret_copy, raced);
+	if (f)
+		flowtab_copy_key(ret_copy, hash, key);
+	return f;
+}
+
+/* Index of an entry, as in pkt_meta.flow_index. */
+static inline __u32 flowtab_index(const struct flowtab *tab,
+				  const struct flow *f)
+{
+	return (__u32)(f - &tab->sets[0].way[0]);
+}
+#endif
+
+/*
+ * Removes the generation `word` (LIVE) of an entry. True for exactly one
+ * caller. Needs no lock: the way becomes a tombstone, whose contents stay.
+ */
+static __always_inline bool flowtab_delete(struct flow *f, __u32 word)
+{
+	return FLOW_WORD_STATE(word) == FLOW_LIVE &&
+	       cmpxchg_u32(&f->word, word,
+			   FLOW_WORD(FLOW_DEAD, 0, FLOW_WORD_GEN(word))) ==
+		       word;
+}
+
+/* ---- the lock of a pair ------------------------------------------------- */
+
+/* Its age does not fit 23 bits for ever: a date up to 1 s in the future (the
+ * clocks were read in another order) is fresh, all else beyond the limit is
+ * stale. */
+static __always_inline bool flowtab_lock_stale(__u32 lock, __u32 now_ms)
+{
+	__u32 age = (now_ms - (lock >> 9)) & 0x7fffff;
+
+	return age > FLOW_LOCK_STALE_MS && age < 0x7fffff - 1000;
+}
+
+/* BUSY ways of a set belong to earlier holders of a lock just taken over:
+ * they must not be published any more. */
+static __always_inline void flowtab_quarantine(struct flow_set *set)
+{
+	int i;
+
+	for (i = 0; i < FLOW_WAYS; i++) {
+		struct flow *f = &set->way[i];
+		__u32 word = read_once(f->word);
+
+		if (FLOW_WORD_STATE(word) == FLOW_BUSY)
+			cmpxchg_u32(&f->word, word,
+				    FLOW_WORD(FLOW_QUARANTINE,
+					      FLOW_WORD_WRITER(word),
+					      FLOW_WORD_GEN(word)));
+	}
+}
+
+/* One attempt: 0 not taken, 1 taken, 2 taken over (quarantine is due). */
+static __always_inline int flowtab_trylock(__u32 *lock, __u32 mine,
+					   __u32 now_ms)
+{
+	__u32 old = cmpxchg_u32(lock, 0, mine);
+
+	if (!old)
+		return 1;
+	if (!flowtab_lock_stale(old, now_ms))
+		return 0;
+	return cmpxchg_u32(lock, old, mine) == old ? 2 : 0;
+}
+
+/* Returns the lock word to give back, or 0. */
+static __always_inline __u32 flowtab_lock(struct flow_set *even,
+					  struct flow_set *odd, __u32 writer,
+					  __u64 now_ns, bool wait, __u8 *stolen)
+{
+	__u32 *lock = &even->way[0].lock;
+	__u32 ms = (__u32)(now_ns / 1000000) & 0x7fffff;
+	__u32 mine = FLOW_LOCK_WORD(writer, ms);
+	int got = 0, i;
+
+#ifdef __bpf__
+	for (i = 0; i < FLOWTAB_SPINS && !got; i++)
+		got = flowtab_trylock(lock, mine, ms);
+#else
+	for (i = 0; !got; i++) {
+		got = flowtab_trylock(lock, mine, ms);
+		if (got || !wait)
+			break;
+		if (i >= 100)
+			sched_yield();
+		ms = (__u32)(flowtab_now_ns() / 1000000) & 0x7fffff;
+		mine = FLOW_LOCK_WORD(writer, ms);
+	}
+#endif
+	if (!got)
+		return 0;
+	if (got == 2) {
+		*stolen = 1;
+		flowtab_quarantine(even);
+		flowtab_quarantine(odd);
+	}
+	return mine;
+}
+
+static __always_inline void flowtab_unlock(struct flow_set *even, __u32 mine)
+{
+	cmpxchg_u32(&even->way[0].lock, mine, 0);
+}
+
+/* Gives up a claimed way, whatever became of it meanwhile. */
+static __always_inline void flowtab_abandon(struct flow *f, __u32 busy)
+{
+	__u32 writer = FLOW_WORD_WRITER(busy), gen = FLOW_WORD_GEN(busy);
+	__u32 dead = FLOW_WORD(FLOW_DEAD, 0, gen);
+
+	if (cmpxchg_u32(&f->word, busy, dead) != busy)
+		cmpxchg_u32(&f->word, FLOW_WORD(FLOW_QUARANTINE, writer, gen),
+			    dead);
+}
+
+/* ---- insertion ---------------------------------------------------------- */
+
+/* First free way in probe order, or FLOW_WAYS. */
+static __always_inline __u32 flowtab_free_way(const struct flow_set *set,
+					      __u32 hash)
+{
+	__u32 i;
+
+	for (i = 0; i < FLOW_WAYS; i++) {
+		__u32 way = (hash + i) % FLOW_WAYS;
+
+		if (FLOW_WORD_STATE(read_once(set->way[way].word)) <= FLOW_DEAD)
+			return way;
+	}
+	return FLOW_WAYS;
+}
+
+/*
+ * The best way to evict, or FLOW_WAYS. One number per entry decides: rule in
+ * the top bits, idle ticks below.
+ */
+static __always_inline __u32 flowtab_victim(const struct flowtab *tab,
+					    const struct flow_set *set,
+					    __u32 hash, __u32 now_tick,
+					    bool idle_only, __u8 *ret_evict)
+{
+	__u32 best = 0, best_way = FLOW_WAYS, i;
+
+	for (i = 0; i < FLOW_WAYS; i++) {
+		__u32 way = (hash + i) % FLOW_WAYS, score, rule;
+		const struct flow *f = &set->way[way];
+
+		if (FLOW_WORD_STATE(read_once(f->word)) != FLOW_LIVE)
+			continue;
+		if (flow_expired(f, flowtab_vserver(tab, flow_vserver(f)),
+				 now_tick))
+			rule = 4;
+		else if (idle_only)
+			continue;
+		else if (f->key.proto != 6)
+			rule = 1;
+		else if (FLOW_ACTIVITY_TCP(f->activity) >= FLOW_TCP_FIN)
+			rule = 3;
+		else if (FLOW_ACTIVITY_TCP(f->activity) == FLOW_TCP_SYN)
+			rule = 2;
+		else
+			rule = 1;
+		score = rule << 24 | flow_age(f->activity, now_tick);
+		if (score > best) {
+			best = score;
+			best_way = way;
+		}
+	}
+	*ret_evict = (__u8)(FLOWTAB_EVICT_LIVE + 1 - (best >> 24));
+	return best_way;
+}
+
+/* Home, then the other set of the pair, then eviction at home. */
+static __always_inline struct flow *
+flowtab_choose(const struct flowtab *tab, struct flow_set *home,
+	       struct flow_set *other, __u32 hash, __u32 now_tick,
+	       struct flowtab_change *ch)
+{
+	__u8 evict = 0;
+	__u32 way;
+
+	ch->evict = FLOWTAB_EVICT_NONE;
+	ch->overflow = 0;
+	way = flowtab_free_way(home, hash);
+	if (way < FLOW_WAYS)
+		return &home->way[way];
+	way = flowtab_victim(tab, home, hash, now_tick, true, &evict);
+	if (way < FLOW_WAYS) {
+		ch->evict = evict;
+		return &home->way[way];
+	}
+	ch->overflow = 1;
+	way = flowtab_free_way(other, hash);
+	if (way < FLOW_WAYS)
+		return &other->way[way];
+	way = flowtab_victim(tab, other, hash, now_tick, true, &evict);
+	if (way < FLOW_WAYS) {
+		ch->evict = evict;
+		return &other->way[way];
+	}
+	ch->overflow = 0;
+	way = flowtab_victim(tab, home, hash, now_tick, false, &evict);
+	if (way < FLOW_WAYS) {
+		ch->evict = evict;
+		return &home->way[way];
+	}
+	return NULL; /* eight claimed ways: dead writers not yet cleaned up */
+}
+
+/* Everything but word and lock. The way is claimed. */
+static __always_inline void flowtab_fill(struct flow *f,
+					 const struct flow *entry)
+{
+	f->hash = entry->hash;
+	f->activity = entry->activity;
+	f->key = entry->key;
+	f->pair_addr = entry->pair_addr;
+	f->service = entry->service;
+	f->pair_port = entry->pair_port;
+	f->pair_id = entry->pair_id;
+}
+
+/* Marks a set as overflowed. The rest of the word counts, so that a late
+ * earlier holder cannot take back a mark that is newer than what it saw. */
+static __always_inline bool flowtab_mark(struct flow_set *home)
+{
+	__u32 *mark = &home->way[1].lock;
+	__u32 old = read_once(*mark);
+
+	return cmpxchg_u32(mark, old, (old + 2) | 1) == old;
+}
+
+/* Under the lock, key not present: claims a way, writes and publishes. */
+static __always_inline enum flowtab_result
+flowtab_write(const struct flowtab *tab, struct flow_set *even,
+	      struct flow_set *home, struct flow_set *other, __u32 mine,
+	      const struct flow *entry, __u32 writer, __u32 now_tick,
+	      struct flowtab_change *ch)
+{
+	__u32 word, busy, live, gen;
+	struct flow *f;
+
+	f = flowtab_choose(tab, home, other, entry->hash, now_tick, ch);
+	if (!f)
+		return FLOWTAB_LOCKED;
+	word = read_once(f->word);
+	gen = (FLOW_WORD_GEN(word) + 1) & 0xfffff;
+	busy = FLOW_WORD(FLOW_BUSY, writer, gen);
+	live = FLOW_WORD(FLOW_LIVE, writer, gen);
+	/* Between choosing and here, somebody may have deleted the victim:
+	 * then what is free or not must be looked at again. */
+	if (FLOW_WORD_STATE(word) == FLOW_BUSY ||
+	    FLOW_WORD_STATE(word) == FLOW_QUARANTINE ||
+	    (FLOW_WORD_STATE(word) == FLOW_LIVE) !=
+		    (ch->evict != FLOWTAB_EVICT_NONE)) {
+		ch->evict = FLOWTAB_EVICT_NONE;
+		return FLOWTAB_LOCKED;
+	}
+	if (cmpxchg_u32(&f->word, word, busy) != word) {
+		ch->evict = FLOWTAB_EVICT_NONE;
+		return FLOWTAB_LOCKED;
+	}
+	if (ch->evict != FLOWTAB_EVICT_NONE) {
+		flowtab_fill(&ch->other, f);
+		ch->other.word = word;
+		ch->other.lock = 0;
+	}
+	/* The claim is visible before this read, and who takes the lock over
+	 * stores it before looking for claims: one of us sees the other. */
+	if (load_acquire_u32(&even->way[0].lock) != mine) {
+		flowtab_abandon(f, busy);
+		return FLOWTAB_LOCKED;
+	}
+	flowtab_fill(f, entry);
+	if (ch->overflow && !flowtab_mark(home)) {
+		flowtab_abandon(f, busy);
+		return FLOWTAB_LOCKED;
+	}
+	barrier();
+	if (cmpxchg_u32(&f->word, busy, live) != busy) {
+		flowtab_abandon(f, busy);
+		return FLOWTAB_LOCKED;
+	}
+	ch->word = live;
+#ifdef __bpf__
+	ch->index = 0;
+#else
+	ch->index = flowtab_index(tab, f);
+#endif
+	return FLOWTAB_INSERTED;
+}
+
+/*
+ * Finds or inserts. entry: hash, activity, key, pair_*, service. wait: stay
+ * until the lock is free or stale (engines); else give up at once (and after
+ * a few attempts in XDP). Look at ch->evict whatever the result is: if it is
+ * set (not with EXISTED), ch->other is out of the table.
+ */
+static __always_inline enum flowtab_result
+flowtab_insert(const struct flowtab *tab, const struct flow *entry,
+	       __u32 writer, __u64 now_ns, bool wait, struct flowtab_change *ch)
+{
+	__u32 index = flowtab_set_index(tab, entry->hash), mine, raced = 0;
+	struct flow_set *even = flowtab_set(tab, index & ~1u);
+	struct flow_set *odd = flowtab_set(tab, index | 1);
+	__u64 tail = flow_key_tail_of(&entry->key);
+	enum flowtab_result result;
+	struct flow_set *home, *other;
+	struct flow *f;
+
+	ch->evict = FLOWTAB_EVICT_NONE;
+	ch->stolen = 0;
+	ch->overflow = 0;
+#ifdef __bpf__
+	if (!even || !odd)
+		return FLOWTAB_LOCKED;
+#else
+	if (tab->intent)
+		__atomic_store_n(tab->intent, index + 1, __ATOMIC_SEQ_CST);
+#endif
+	home = index & 1 ? odd : even;
+	other = index & 1 ? even : odd;
+	mine = flowtab_lock(even, odd, writer, now_ns, wait, &ch->stolen);
+	if (!mine) {
+		result = FLOWTAB_LOCKED;
+		goto out;
+	}
+	f = flowtab_probe(home, entry->hash, &entry->key.peer, tail, true,
+			  &ch->other, &raced);
+	if (!f && flowtab_overflowed(home))
+		f = flowtab_probe(other, entry->hash, &entry->key.peer, tail,
+				  true, &ch->other, &raced);
+	if (f) {
+		flowtab_copy_key(&ch->other, entry->hash, &entry->key);
+		ch->word = ch->other.word;
+#ifndef __bpf__
+		ch->index = flowtab_index(tab, f);
+#endif
+		result = FLOWTAB_EXISTED;
+	} else {
+		result = flowtab_write(tab, even, home, other, mine, entry,
+				       writer, flow_tick(now_ns), ch);
+	}
+	flowtab_unlock(even, mine);
+out:
+#ifndef __bpf__
+	if (tab->intent)
+		__atomic_store_n(tab->intent, 0, __ATOMIC_SEQ_CST);
+#endif
+	return result;
+}
+
+#ifndef __bpf__
+/* ---- upkeep, host only -------------------------------------------------- */
+
+/*
+ * Under the lock: tombstones that no entry's probe path crosses become EMPTY,
+ * so that look-ups stop early again. Safe beside readers (no path they follow
+ * to an entry crosses such a way) and beside late earlier holders (a way that
+ * was claimed meanwhile has another word).
+ */
+static inline void flowtab_compact_set(struct flow_set *set)
+{
+	unsigned int covered = 0;
+
+	for (unsigned int i = 0; i < FLOW_WAYS; i++) {
+		const struct flow *f = &set->way[i];
+		__u32 word = load_acquire_u32(&f->word);
+
+		if (FLOW_WORD_STATE(word) == FLOW_BUSY ||
+		    FLOW_WORD_STATE(word) == FLOW_QUARANTINE)
+			return; /* its path is not known */
+		if (FLOW_WORD_STATE(word) != FLOW_LIVE)
+			continue;
+		for (unsigned int w = f->hash % FLOW_WAYS; w != i;
+		     w = (w + 1) % FLOW_WAYS)
+			covered |= 1u << w;
+	}
+	for (unsigned int i = 0; i < FLOW_WAYS; i++) {
+		struct flow *f = &set->way[i];
+		__u32 word = load_acquire_u32(&f->word);
+
+		if (FLOW_WORD_STATE(word) == FLOW_DEAD && !(covered & 1u << i))
+			cmpxchg_u32(&f->word, word,
+				    FLOW_WORD(FLOW_EMPTY, 0,
+					      FLOW_WORD_GEN(word)));
+	}
+}
+
+static inline bool flowtab_guests(const struct flowtab *tab, __u32 index)
+{
+	const struct flow_set *other = flowtab_set(tab, index ^ 1);
+
+	for (unsigned int i = 0; i < FLOW_WAYS; i++) {
+		const struct flow *f = &other->way[i];
+		__u32 state = FLOW_WORD_STATE(load_acquire_u32(&f->word));
+
+		if (state == FLOW_BUSY || state == FLOW_QUARANTINE)
+			return true;
+		if (state == FLOW_LIVE &&
+		    flowtab_set_index(tab, f->hash) == (index & tab->mask))
+			return true;
+	}
+	return false;
+}
+
+/* Takes the mark back if nothing of this set is in the other one. */
+static inline void flowtab_unmark(const struct flowtab *tab, __u32 index)
+{
+	__u32 *mark = &flowtab_set(tab, index)->way[1].lock;
+	__u32 old = load_acquire_u32(mark);
+
+	if ((old & 1) && !flowtab_guests(tab, index))
+		cmpxchg_u32(mark, old, old & ~1u);
+}
+
+/* Tidies the pair that a set belongs to, if nobody is writing there. */
+static inline void flowtab_compact(const struct flowtab *tab, __u32 index,
+				   __u32 writer)
+{
+	struct flow_set *even = flowtab_set(tab, index & ~1u);
+	struct flow_set *odd = flowtab_set(tab, index | 1);
+	__u8 stolen = 0;
+	__u32 mine;
+
+	if (tab->intent)
+		__atomic_store_n(tab->intent, index + 1, __ATOMIC_SEQ_CST);
+	mine = flowtab_lock(even, odd, writer, flowtab_now_ns(), false,
+			    &stolen);
+	if (mine) {
+		flowtab_compact_set(even);
+		flowtab_compact_set(odd);
+		flowtab_unmark(tab, index & ~1u);
+		flowtab_unmark(tab, index | 1);
+		flowtab_unlock(even, mine);
+	}
+	if (tab->intent)
+		__atomic_store_n(tab->intent, 0, __ATOMIC_SEQ_CST);
+}
+
+/* One claimed way of a dead writer. */
+static inline void flowtab_release_way(struct flow *f, __u32 writer)
+{
+	for (;;) {
+		__u32 word = load_acquire_u32(&f->word);
+		__u32 state = FLOW_WORD_STATE(word);
+
+		if ((state != FLOW_BUSY && state != FLOW_QUARANTINE) ||
+		    FLOW_WORD_WRITER(word) != writer)
+			return;
+		if (cmpxchg_u32(&f->word, word,
+				FLOW_WORD(FLOW_DEAD, 0, FLOW_WORD_GEN(word))) ==
+		    word)
+			return;
+	}
+}
+
+/*
+ * Frees what a dead writer held in the pair of a set. Only when it is certain
+ * that the writer runs no more, and before its number is used again. Returns
+ * true if there was something.
+ */
+static inline bool flowtab_release_writer(const struct flowtab *tab,
+					  __u32 index, __u32 writer)
+{
+	struct flow_set *even = flowtab_set(tab, index & ~1u);
+	struct flow_set *odd = flowtab_set(tab, index | 1);
+	__u32 lock;
+	bool found = false;
+
+	for (unsigned int i = 0; i < 2 * FLOW_WAYS; i++) {
+		struct flow *f = i < FLOW_WAYS ? &even->way[i] :
+						 &odd->way[i - FLOW_WAYS];
+		__u32 word = load_acquire_u32(&f->word);
+
+		if (FLOW_WORD_WRITER(word) != writer ||
+		    (FLOW_WORD_STATE(word) != FLOW_BUSY &&
+		     FLOW_WORD_STATE(word) != FLOW_QUARANTINE))
+			continue;
+		flowtab_release_way(f, writer);
+		found = true;
+	}
+	lock = load_acquire_u32(&even->way[0].lock);
+	if (lock && (lock & 0x1ff) == writer) {
+		cmpxchg_u32(&even->way[0].lock, lock, 0);
+		found = true;
+	}
+	return found;
+}
+#endif
+
+#endif
