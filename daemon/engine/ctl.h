@@ -67,7 +67,8 @@ struct ctl_engine {
 	uint32_t drained; /* last drain request it has fulfilled */
 	uint32_t epoch;
 	uint32_t pid;
-	uint32_t pad[29];
+	uint32_t flow_intent; /* flowtab's: 1 + set being written */
+	uint32_t pad[28];
 } __attribute__((aligned(128)));
 
 struct engine_ctl {

@@ -8,7 +8,9 @@
  *    indexes are read from the rings each time, never from a private copy,
  *    because another process may have moved them;
  *  - whoever gets a lock whose holder died repairs the pool before use;
- *  - records of others are changed by compare-and-swap only.
+ *  - records of others are changed by compare-and-swap only;
+ *  - an engine that goes wrong can spoil the accounting, but not make the
+ *    daemon touch memory outside it: bounds are private copies.
  */
 #include "engine/frames.h"
 
@@ -100,6 +102,8 @@ void frames_init(struct frames *frames, struct engine_ctl *ctl, uint32_t owner)
 	memset(frames, 0, sizeof(*frames));
 	frames->ctl = ctl;
 	frames->owner = owner;
+	frames->n_frames = ctl->frames;
+	frames->n_pools = ctl->pools;
 	frames->pool_shift = (uint32_t)__builtin_ctz(ctl->frames_per_pool);
 }
 
@@ -107,17 +111,17 @@ void frames_deinit(struct frames *frames)
 {
 	if (!frames->ctl)
 		return;
-	for (uint32_t p = 0; p < frames->ctl->pools; p++)
+	for (uint32_t p = 0; p < frames->n_pools; p++)
 		frames_pool_unmap(frames, p);
 }
 
 int frames_pool_map(struct frames *frames, uint32_t pool, int base_fd)
 {
 	struct frames_pool *fp = &frames->pool[pool];
-	uint32_t size = frames->ctl->frames_per_pool;
+	uint32_t size = 1u << frames->pool_shift;
 	int err;
 
-	assert(pool < frames->ctl->pools);
+	assert(pool < frames->n_pools);
 	assert(!fp->mapped);
 	fp->stack = calloc(size, sizeof(*fp->stack));
 	if (!fp->stack)
@@ -163,7 +167,8 @@ void frames_put(struct frames *frames, uint32_t frame)
 		frames_record(frames, frame, FRAME_FREE, 0);
 		return;
 	}
-	assert(fp->depth <= fp->fill.mask);
+	if (fp->depth > fp->fill.mask) /* records were scribbled over */
+		return;
 	frames_record(frames, frame, FRAME_LOCAL, 0);
 	fp->stack[fp->depth++] = frame;
 }
@@ -178,12 +183,17 @@ static void complete(struct frames *frames, uint32_t pool, bool repairing)
 	uint32_t consumer = *fp->completion.consumer;
 	uint32_t producer = xsk_ring_load(fp->completion.producer);
 
+	if (producer - consumer > fp->completion.mask + 1)
+		consumer = producer; /* scribbled over: nothing to believe */
 	for (; consumer != producer; consumer++) {
 		uint64_t addr = *xsk_ring_addr(&fp->completion, consumer);
 		uint32_t frame = frames_of_addr(addr);
 		uint64_t rec;
 
-		assert(frame < ctl->frames);
+		if (frame >= frames->n_frames) {
+			ctl->pool[pool].completions_late++;
+			continue;
+		}
 		rec = rec_load(ctl, frame);
 		if ((FRAME_REC_STATE(rec) == FRAME_TX ||
 		     FRAME_REC_STATE(rec) == FRAME_QUARANTINE) &&
@@ -206,7 +216,8 @@ static void fill(struct frames *frames, uint32_t pool)
 	uint32_t room = fp->fill.mask + 1 -
 			(producer - xsk_ring_load(fp->fill.consumer));
 
-	assert(room <= fp->fill.mask + 1);
+	if (room > fp->fill.mask + 1)
+		return;
 	while (fp->depth && room--) {
 		uint32_t frame = fp->stack[--fp->depth];
 
@@ -227,7 +238,7 @@ static void repair(struct frames *frames, uint32_t pool)
 
 	ctl->pool[pool].lock_recoveries++;
 	complete(frames, pool, true);
-	for (uint32_t i = first; i < first + ctl->frames_per_pool; i++) {
+	for (uint32_t i = first; i < first + (1u << frames->pool_shift); i++) {
 		uint64_t rec = rec_load(ctl, i);
 
 		if (FRAME_REC_STATE(rec) == FRAME_FILL &&
@@ -288,7 +299,7 @@ bool frames_reclaim(struct frames *frames, uint32_t slot, uint64_t now_ms)
 
 	/* Locks first: it may have died holding one, and what its repair finds
 	 * in the rings must not have been given to others before. */
-	for (uint32_t p = 0; p < ctl->pools; p++) {
+	for (uint32_t p = 0; p < frames->n_pools; p++) {
 		if (!frames->pool[p].mapped)
 			continue;
 		if (lock(frames, p))
@@ -298,7 +309,7 @@ bool frames_reclaim(struct frames *frames, uint32_t slot, uint64_t now_ms)
 	}
 	if (!done)
 		return false;
-	for (uint32_t i = 0; i < ctl->frames; i++) {
+	for (uint32_t i = 0; i < frames->n_frames; i++) {
 		uint64_t rec = rec_load(ctl, i), to;
 		enum frame_state state = FRAME_REC_STATE(rec);
 
@@ -319,7 +330,7 @@ bool frames_reclaim(struct frames *frames, uint32_t slot, uint64_t now_ms)
 
 void frames_mark(const struct frames *frames, uint32_t marks[POOLS_MAX])
 {
-	for (uint32_t p = 0; p < frames->ctl->pools; p++)
+	for (uint32_t p = 0; p < frames->n_pools; p++)
 		marks[p] = frames->pool[p].mapped ?
 				   xsk_ring_load(frames->pool[p].fill.consumer) :
 				   0;
@@ -331,7 +342,7 @@ uint32_t frames_eliminate(struct frames *frames,
 	struct engine_ctl *ctl = frames->ctl;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < ctl->frames; i++) {
+	for (uint32_t i = 0; i < frames->n_frames; i++) {
 		uint32_t pool = i >> frames->pool_shift;
 		uint64_t rec = rec_load(ctl, i);
 
@@ -352,7 +363,7 @@ void frames_retire_pool(struct frames *frames, uint32_t pool, uint64_t now_ms)
 	struct engine_ctl *ctl = frames->ctl;
 
 	assert(!frames->pool[pool].mapped);
-	for (uint32_t i = 0; i < ctl->frames; i++) {
+	for (uint32_t i = 0; i < frames->n_frames; i++) {
 		uint64_t rec = rec_load(ctl, i);
 
 		if (FRAME_REC_STATE(rec) == FRAME_FILL &&
@@ -386,7 +397,7 @@ uint32_t frames_refill(struct frames *frames, uint64_t now_ms)
 	struct engine_ctl *ctl = frames->ctl;
 	uint32_t waiting = 0;
 
-	for (uint32_t i = 0; i < ctl->frames; i++) {
+	for (uint32_t i = 0; i < frames->n_frames; i++) {
 		uint32_t pool = i >> frames->pool_shift;
 		uint64_t rec = rec_load(ctl, i);
 
@@ -396,7 +407,7 @@ uint32_t frames_refill(struct frames *frames, uint64_t now_ms)
 			       FRAME_REC(FRAME_LOCAL, frames->owner, 0)))
 			frames_put(frames, i);
 	}
-	for (uint32_t p = 0; p < ctl->pools; p++) {
+	for (uint32_t p = 0; p < frames->n_pools; p++) {
 		if (frames_pending(frames, p) && !frames_exchange(frames, p))
 			waiting += frames->pool[p].depth;
 	}
@@ -416,7 +427,7 @@ static void census_pool(const struct frames *frames, uint32_t pool,
 		consumer = xsk_ring_load(fp->fill.consumer);
 		producer = xsk_ring_load(fp->fill.producer);
 	}
-	for (uint32_t i = first; i < first + ctl->frames_per_pool; i++) {
+	for (uint32_t i = first; i < first + (1u << frames->pool_shift); i++) {
 		uint64_t rec = rec_load(ctl, i);
 		uint32_t arg = FRAME_REC_ARG(rec);
 
@@ -453,10 +464,10 @@ static void census_pool(const struct frames *frames, uint32_t pool,
 void frames_census(const struct frames *frames, struct frames_census *ret)
 {
 	const struct engine_ctl *ctl = frames->ctl;
-	struct frames_census c = { .total = ctl->frames };
+	struct frames_census c = { .total = frames->n_frames };
 	uint32_t done = 0;
 
-	for (uint32_t p = 0; p < ctl->pools; p++) {
+	for (uint32_t p = 0; p < frames->n_pools; p++) {
 		const struct frames_pool *fp = &frames->pool[p];
 
 		census_pool(frames, p, &c);

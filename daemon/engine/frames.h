@@ -29,6 +29,9 @@ struct frames_pool {
 struct frames {
 	struct engine_ctl *ctl;
 	uint32_t owner;
+	/* Copies: what others may scribble over is not a bound. */
+	uint32_t n_frames;
+	uint32_t n_pools;
 	uint32_t pool_shift; /* log2 of frames per pool */
 	struct frames_pool pool[POOLS_MAX];
 };
