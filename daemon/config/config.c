@@ -101,6 +101,30 @@ static int check_text_keys(const char *name, const char *text, size_t len,
 	return fail(name, report.line, e, "not JSON");
 }
 
+/* From JSON (the reference is taken) to a checked configuration. */
+static int build(struct config_reader *reader, struct json_object *json,
+		 struct config **ret)
+{
+	struct config *config = calloc(1, sizeof(*config));
+	int rc;
+
+	if (!config) {
+		json_object_put(json);
+		return -ENOMEM;
+	}
+	config->source = json;
+	reader->config = config;
+	rc = config_schema_read(reader, &config_keys_top, json, config);
+	if (rc == 0)
+		rc = config_check_whole(reader);
+	if (rc) {
+		config_free(config);
+		return rc;
+	}
+	*ret = config;
+	return 0;
+}
+
 int config_parse(const char *name, const char *text, size_t len,
 		 struct config **ret, struct config_error *e)
 {
@@ -108,34 +132,32 @@ int config_parse(const char *name, const char *text, size_t len,
 		.name = name, .text = text, .len = len, .error = e,
 	};
 	struct json_object *json = NULL;
-	struct config *config = NULL;
 	int rc;
 
 	e->text[0] = '\0';
 	rc = parse_json(name, text, len, &json, e);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = check_text_keys(name, text, len, e);
-	if (rc == 0) {
-		config = calloc(1, sizeof(*config));
-		rc = config ? 0 : -ENOMEM;
-	}
-	if (rc == 0) {
-		reader.config = config;
-		config->source = json;
-		json = NULL;
-		rc = config_schema_read(&reader, &config_keys_top,
-					config->source, config);
+		if (rc)
+			json_object_put(json);
 	}
 	if (rc == 0)
-		rc = config_check_whole(&reader);
-	json_object_put(json);
-	if (rc == 0) {
-		*ret = config;
-		return 0;
-	}
-	config_free(config);
-	if (!e->text[0])
+		rc = build(&reader, json, ret);
+	if (rc && !e->text[0])
 		fail(name, 1, e, strerror(-rc));
+	return rc;
+}
+
+int config_from_json(struct json_object *json, struct config **ret,
+		     struct config_error *e)
+{
+	struct config_reader reader = { .error = e };
+	int rc;
+
+	e->text[0] = '\0';
+	rc = build(&reader, json_object_get(json), ret);
+	if (rc && !e->text[0])
+		snprintf(e->text, sizeof(e->text), "%s", strerror(-rc));
 	return rc;
 }
 

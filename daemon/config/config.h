@@ -200,6 +200,12 @@ int config_load(const char *path, struct config **ret, struct config_error *e);
 int config_parse(const char *name, const char *text, size_t len,
 		 struct config **ret, struct config_error *e);
 
+/* The same from JSON (for edits, config_edit.h), which is kept by reference
+ * as the new config's source and must not be changed afterwards. Errors name
+ * the object in place of file and line. */
+int config_from_json(struct json_object *json, struct config **ret,
+		     struct config_error *e);
+
 void config_free(struct config *config);
 
 /* Unique id of a named object: the same on every node and after a restart

@@ -11,17 +11,13 @@
 #include <unistd.h>
 
 #include "config/config_index.h"
+#include "hash.h"
 #include "util/addr_text.h"
 
 #define CLUSTER_PORT 7946
 
-/* The key of Microsoft's RSS verification suite. */
-static const uint8_t rss_key_default[40] = {
-	0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
-	0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-	0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30,
-	0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
-};
+static const uint8_t rss_key_default[40] = TOEPLITZ_KEY_DEFAULT;
+static const uint8_t rss_key_symmetric[40] = TOEPLITZ_KEY_SYMMETRIC;
 
 static const char *string(struct config_reader *reader,
 			  struct json_object *value, const char *what)
@@ -63,16 +59,6 @@ static int hex_digit(char c)
 	return -1;
 }
 
-static void set_symmetric(uint8_t *key)
-{
-	/* A key of period 16 bits hashes (a, b) and (b, a) alike: Woo and
-	 * Park, "Scalable TCP session monitoring with symmetric RSS". */
-	for (int i = 0; i < 40; i += 2) {
-		key[i] = 0x6d;
-		key[i + 1] = 0x5a;
-	}
-}
-
 int config_read_rss_key(struct config_reader *reader,
 			struct json_object *value, void *dst)
 {
@@ -86,7 +72,7 @@ int config_read_rss_key(struct config_reader *reader,
 		return 0;
 	}
 	if (strcmp(text, "symmetric") == 0) {
-		set_symmetric(dst);
+		memcpy(dst, rss_key_symmetric, sizeof(rss_key_symmetric));
 		return 0;
 	}
 	if (strlen(text) != 80 || json_object_get_string_len(value) != 80)

@@ -14,38 +14,72 @@
 
 #include "util/addr_text.h"
 
+/* "$.services[2].port", or for edits 'service "w3", port': nobody counts the
+ * elements of an array that is not before his eyes. */
+static void describe(const struct config_reader *reader, char *buf, size_t size)
+{
+	const struct config_path *path = &reader->path;
+	struct json_object *array, *name;
+	size_t i = 0, n = 0;
+
+	buf[0] = '\0';
+	if (reader->text) {
+		n = (size_t)snprintf(buf, size, "$");
+	} else if (path->depth >= 2 && !path->step[1].key &&
+		   json_object_object_get_ex(reader->config->source,
+					     path->step[0].key, &array) &&
+		   json_object_object_get_ex(
+			   json_object_array_get_idx(array,
+						     path->step[1].index),
+			   "name", &name)) {
+		n = (size_t)snprintf(buf, size, "%.*s \"%.40s\"",
+				     (int)strlen(path->step[0].key) - 1,
+				     path->step[0].key,
+				     json_object_get_string(name));
+		i = 2;
+	}
+	for (; i < path->depth && n < size; i++) {
+		const char *key = path->step[i].key;
+
+		if (key && (reader->text || i > 2))
+			n += (size_t)snprintf(buf + n, size - n, ".%.40s", key);
+		else if (key)
+			n += (size_t)snprintf(buf + n, size - n, "%s%.40s",
+					      i ? ", " : "", key);
+		else
+			n += (size_t)snprintf(buf + n, size - n, "[%zu]",
+					      path->step[i].index);
+	}
+}
+
+static void make_printable(char *text)
+{
+	/* Keys and values come from outside: one line, no escapes. */
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+}
+
 int config_schema_fail(struct config_reader *reader, const char *format, ...)
 {
-	char where[160] = "$", what[180];
-	size_t n = 1;
+	char where[160], what[180];
 	va_list args;
 
-	for (size_t i = 0; i < reader->path.depth; i++) {
-		const struct config_step *step = &reader->path.step[i];
-
-		if (n >= sizeof(where))
-			break;
-		if (step->key)
-			n += (size_t)snprintf(where + n, sizeof(where) - n,
-					      ".%.40s", step->key);
-		else
-			n += (size_t)snprintf(where + n, sizeof(where) - n,
-					      "[%zu]", step->index);
-	}
+	describe(reader, where, sizeof(where));
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	/* Keys come from the file: keep the error one printable line. */
-	for (char *p = where; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	for (char *p = what; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	snprintf(reader->error->text, sizeof(reader->error->text),
-		 "%.150s:%u: %s: %s", reader->name,
-		 config_scan_line(reader->text, reader->len, &reader->path),
-		 where, what);
+	make_printable(where);
+	make_printable(what);
+	if (reader->text)
+		snprintf(reader->error->text, sizeof(reader->error->text),
+			 "%.150s:%u: %s: %s", reader->name,
+			 config_scan_line(reader->text, reader->len,
+					  &reader->path),
+			 where, what);
+	else
+		snprintf(reader->error->text, sizeof(reader->error->text),
+			 "%s%s%s", where, where[0] ? ": " : "", what);
 	return -EINVAL;
 }
 
