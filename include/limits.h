@@ -4,6 +4,12 @@
  * A bound that is part of the map ABI says so: changing it means a new
  * MAP_ABI_VERSION.
  */
+/* This file hides the system's of the same name: hand that one on, each time,
+ * since it has several steps of its own. */
+#ifndef __bpf__
+#include_next <limits.h>
+#endif
+
 #ifndef SLUICE_LIMITS_H
 #define SLUICE_LIMITS_H
 
