@@ -71,3 +71,17 @@ servers_up() {
 	local i
 	for ((i = 1; i <= BACKENDS; i++)); do server_up "$i"; done
 }
+
+# UDP echo servers in b1 … bN that name themselves.
+echoes_up() {
+	local i ns
+	for ((i = 1; i <= BACKENDS; i++)); do
+		ns=$(backend_ns "$i")
+		nsenter --net="/var/run/netns/$ns" -- "$TOOLS/tool_udp" serve \
+			9000 "b$i" >>"$RUN/echo$i.log" 2>&1 </dev/null &
+		disown
+		until_true 5 echo_listens "$ns" || fail "no echo server in b$i"
+	done
+}
+
+echo_listens() { [ "$(in_ns "$1" ss -Hlun 'sport = :9000' | wc -l)" = 2 ]; }
