@@ -148,31 +148,31 @@ struct node_publish {
 	const struct service_state *record;  /* as the owner advertised it */
 };
 
-/* X(name, "format"): arguments are peer, entity, a, b. */
+/* X(name, "format"): %n peer, %e entity, %a and %b decimal, %B hexadecimal. */
 #define NODE_TRACES(X)                                                       \
-	X(VIEW, "installs view %3$llu members %4$#llx")                      \
-	X(PROPOSE, "proposes view %3$llu members %4$#llx")                   \
-	X(ADOPT, "must propose an earlier value for view %3$llu")            \
-	X(RETREAT, "gives up proposing view %3$llu")                         \
-	X(HEARD, "hears node %1$u, life %3$llu")                             \
-	X(ACCUSE, "accuses node %1$u, silent for %3$llu ms")                 \
-	X(LATE, "was late by %3$llu ms, accuses nobody")                     \
-	X(MASTER, "becomes master of %2$llx in view %3$llu, state %4$llu")   \
-	X(STEPDOWN, "stops being master of %2$llx: node %1$u in view %3$llu") \
-	X(ACCEPT, "accepts %2$llx from node %1$u: state %3$llu, view.seq %4$llx") \
-	X(CACHE, "caches %2$llx from node %1$u: state %3$llu")               \
-	X(UNCACHE, "uses the cached update of %2$llx: state %3$llu")         \
-	X(STALE, "ignores %2$llx from node %1$u: view %3$llu, has %4$llu")   \
-	X(ANNOUNCE, "announces %2$llx: state %3$llu, seq %4$llu")            \
-	X(ACKED, "all connected nodes acknowledged %2$llx, seq %3$llu")      \
-	X(PATH, "hears from node %1$u: reaches %2$llx: %3$llu")              \
-	X(OVERRIDE, "uses %2$llx as state %3$llu, advertised is %4$llu")     \
-	X(SYNCED, "node %1$u has acknowledged all")                          \
-	X(REPAIR, "compares %3$llu with node %1$u")                          \
-	X(KNOWN, "knows which services node %1$u has")                       \
-	X(ADDED, "has service %2$llx")                                       \
-	X(DELETED, "has service %2$llx no more")                             \
-	X(REFUSED, "refuses message type %3$llu of node %1$u")
+	X(VIEW, "installs view %a members %B")                      \
+	X(PROPOSE, "proposes view %a members %B")                   \
+	X(ADOPT, "must propose an earlier value for view %a")            \
+	X(RETREAT, "gives up proposing view %a")                         \
+	X(HEARD, "hears node %n, life %a")                             \
+	X(ACCUSE, "accuses node %n, silent for %a ms")                 \
+	X(LATE, "was late by %a ms, accuses nobody")                     \
+	X(MASTER, "becomes master of %e in view %a, state %b")   \
+	X(STEPDOWN, "stops being master of %e: node %n in view %a") \
+	X(ACCEPT, "accepts %e from node %n: state %a, view.seq %B") \
+	X(CACHE, "caches %e from node %n: state %a")               \
+	X(UNCACHE, "uses the cached update of %e: state %a")         \
+	X(STALE, "ignores %e from node %n: view %a, has %b")   \
+	X(ANNOUNCE, "announces %e: state %a, seq %b")            \
+	X(ACKED, "all connected nodes acknowledged %e, seq %a")      \
+	X(PATH, "hears from node %n: reaches %e: %a")              \
+	X(OVERRIDE, "uses %e as state %a, advertised is %b")     \
+	X(SYNCED, "node %n has acknowledged all")                          \
+	X(REPAIR, "compares %a with node %n")                          \
+	X(KNOWN, "knows which services node %n has")                       \
+	X(ADDED, "has service %e")                                       \
+	X(DELETED, "has service %e no more")                             \
+	X(REFUSED, "refuses message type %a of node %n")
 
 enum node_trace_type {
 #define X(name, format) NODE_TRACE_##name,
