@@ -21,6 +21,7 @@ struct wheel_node {
 	struct wheel_node *next, **link; /* link NULL: not queued */
 	uint64_t due_ms;
 	uint16_t slot;
+	uint16_t tag; /* the owner's */
 };
 
 struct wheel {

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Sockets of ping probes (probe_ping.c). */
+#ifndef SLUICE_PING_H
+#define SLUICE_PING_H
+
+#include <stdint.h>
+
+/* Before privileges are dropped: opens what can be had. */
+void ping_open(void);
+/* After poller_init(). 0: no sockets, 1: ping sockets, 2: raw ones. */
+uint32_t ping_init(void);
+
+#endif
