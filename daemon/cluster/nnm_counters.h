@@ -43,7 +43,8 @@
 	X(tx_acked, "datagrams acknowledged")                                       \
 	X(tx_lost, "datagrams given up as lost")                                    \
 	X(rx_acks_only, "datagrams that only acknowledged")                         \
-	X(paced, "times bulk had to wait for its turn")
+	X(paced, "times messages had to wait for the pace of the link")              \
+	X(rx_unknown, "messages of types this version does not know, skipped")
 
 enum nnm_counter {
 #define X(name, help) NNM_##name,
