@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The one scenario that every forwarding mode must survive: hundreds of
+# connections download large files, others come and go, numbered datagrams are
+# echoed, on both address families – while engines are killed and stopped, the
+# program is swapped, the daemon is killed, back ends are drained and added,
+# engines are scaled. 0 broken connections, 0 failed requests; 0 datagrams
+# lost to a swap, the daemon's death or scaling.
+#
+#   MODE=nat ARMS=2 QUEUES=4 SETUP=engine; . scenario.sh; scenario_run
+#
+# SEED picks the order of random faults; it is printed.
+
+_lib=$(dirname "${BASH_SOURCE[0]}")
+# shellcheck source=netns.sh
+. "$_lib/netns.sh"
+# shellcheck source=servers.sh
+. "$_lib/servers.sh"
+# shellcheck source=node.sh
+. "$_lib/node.sh"
+# shellcheck source=load.sh
+. "$_lib/load.sh"
+# shellcheck source=faults.sh
+. "$_lib/faults.sh"
+
+SEED=${SEED:-$RANDOM}
+RANDOM=$SEED
+
+# Topology, servers, daemon; returns when both families answer.
+scenario_up() {
+	say "mode $MODE, set-up $SETUP, $ARMS arm(s), $QUEUES queue(s), $ENGINES engines, seed $SEED"
+	netns_up
+	servers_up
+	echoes_up
+	node_config >"$RUN/sluice.json"
+	sluiced_up "$RUN/sluice.json" "$ENGINES"
+	until_true 20 node_serves || fail "no answer through the VIPs"
+}
+
+scenario_sources() {
+	local i
+	for ((i = 2; i <= 9; i++)); do
+		printf '%s\n' --source "10.0.0.$i" --source "fd00::$i"
+	done
+}
+
+# WEB load: BIG paced downloads, LONG kept connections, SHORT users.
+scenario_web() {
+	local sources
+	mapfile -t sources < <(scenario_sources)
+	load_start web --target "$VIP4:80" --target "[$VIP6]:80" "${sources[@]}" \
+		--load "long:${BIG:-200}:/paced/4m:0" \
+		--load "long:${LONG:-40}:/64k:60" \
+		--load "short:${SHORT:-40}:/1k:40"
+	load_more web 500
+}
+
+scenario_udp() {
+	load_start udp --target "$VIP4:9000" --target "[$VIP6]:9000" \
+		--flows 200 --rate "${UDP_RATE:-1000}"
+	load_more udp 600
+}
+
+scenario_phase() {
+	load_phase web "$1"
+	load_phase udp "$1"
+}
+
+# Some traffic passes after a fault before the next one starts, so that what
+# it broke is counted as its own.
+scenario_settle() {
+	load_more web 300
+	load_more udp 300
+}
+
+scenario_faults() {
+	scenario_phase steady
+	scenario_settle
+	scenario_phase engine-kill
+	for _ in 1 2 3; do
+		fault_engine_kill
+		scenario_settle
+	done
+	scenario_phase engine-stop
+	fault_engine_stop $((200 + RANDOM % 400))
+	scenario_settle
+	fault_engine_stop 3000
+	scenario_settle
+	scenario_phase swap
+	fault_swap "${SWAPS:-30}"
+	scenario_settle
+	scenario_phase daemon
+	fault_daemon_kill "$RUN/sluice.json" $((100 + RANDOM % 900))
+	scenario_settle
+	scenario_phase drain
+	fault_drain w4-1 w6-1
+	scenario_settle
+	fault_enable w4-1 w6-1
+	scenario_settle
+	scenario_phase scale
+	for n in 1 4 2; do
+		fault_scale $n
+		scenario_settle
+	done
+	scenario_phase end
+	scenario_settle
+}
+
+# scenario_lost_at_most PHASE N
+scenario_lost_at_most() {
+	local lost
+	lost=$(jq --arg p "$1" '[.phases[] | select(.name == $p) | .failed] | add // 0' \
+		"$RUN/udp.json")
+	[ "$lost" -le "$2" ] || fail "$lost datagrams lost to $1, at most $2 may be"
+}
+
+scenario_accounts() {
+	load_stop udp || true
+	load_table udp
+	cat "$RUN/udp.log"
+	load_sound web
+	for p in steady swap daemon drain scale end; do
+		scenario_lost_at_most "$p" 0
+	done
+	# One batch per death; a stopped engine holds up to a ring of them until
+	# its silence is noticed, but only of new flows: there are none here.
+	scenario_lost_at_most engine-kill "${LOST_KILL:-192}"
+	scenario_lost_at_most engine-stop "${LOST_STOP:-400}"
+	jq -e '.total.broken == 0' "$RUN/udp.json" >/dev/null ||
+		fail "UDP flows changed their back end"
+	until_true 15 pools_full || fail "frames are missing: $(cli -j engine show)"
+	until_true 15 pools_at_rest || fail "frames do not come to rest: $(cli -j engine show)"
+}
+
+scenario_run() {
+	scenario_up
+	scenario_web
+	scenario_udp
+	scenario_faults
+	scenario_accounts
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Ways of attaching: own link, adoption of what `ip link … xdp pinned`
+# attached, generic, refusal of a stranger's program; detaching.
+set -euo pipefail
+lib=$(dirname "$0")/../lib
+. "$lib/scenario.sh"
+MODE=nat
+scenario_up
+show() { cli -j datapath show | jq -r ".interfaces[0].$1"; }
+[ "$(show mode)" = native ] || fail "attached in mode $(show mode), not native"
+
+# The data plane stays when the daemon goes, and is taken over.
+id=$(cli -j datapath show | jq .program.id)
+sluiced_stop
+node_serves_established() { node ip -d link show eth0 | grep -q "prog/xdp id $id"; }
+node_serves_established || fail "the program left with the daemon"
+sluiced_up "$RUN/sluice.json" "$ENGINES"
+until_true 10 node_serves || fail "no answer after a restart"
+
+# Detached: nothing of ours on the interface.
+cli datapath detach >/dev/null || fail "detach is refused"
+! node ip -d link show eth0 | grep -q prog/xdp || fail "still attached after detach"
+sluiced_stop
+
+# By hand, from the pin, and adopted.
+[ -e "$RUN/bpf/sluice/progs/steer" ] || fail "detach removed the pinned program"
+node ip link set dev eth0 xdp pinned "$RUN/bpf/sluice/progs/steer" ||
+	fail "ip link cannot attach the pinned program"
+sed -i 's/"attach": "auto"/"attach": "adopt"/' "$RUN/sluice.json"
+sluiced_up "$RUN/sluice.json" "$ENGINES"
+until_true 10 node_serves || fail "no answer through the adopted program"
+say "adopted: attached by $(show attached_by)"
+fault_swap 5
+until_true 10 node_serves || fail "no answer after a swap of the adopted program"
+pids=$(engine_pids)
+cli datapath detach >/dev/null
+sluiced_stop
+for p in $pids; do kill -9 "$p" 2>/dev/null || true; done
+node ip link set dev eth0 xdp off 2>/dev/null || true
+
+# A stranger's program is refused by name, and left alone.
+sed -i 's/"attach": "adopt"/"attach": "auto"/' "$RUN/sluice.json"
+node ip link set dev eth0 xdpdrv obj "$B/tests/netns/decap.bpf.o" sec xdp
+sluiced_start "$RUN/sluice.json"
+until_true 15 grep -q decap "$RUN/sluiced.log" ||
+	fail "a stranger's program is not named in the log"
+node ip -d link show eth0 | grep -q prog/xdp || fail "a stranger's program was removed"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Engine processes: without privileges, replaced after death, their frames
+# back to the full count after forty deaths under new connections.
+set -euo pipefail
+MODE=nat QUEUES=2 ENGINES=3
+. "$(dirname "$0")/../lib/scenario.sh"
+scenario_up
+until_true 15 pools_at_rest || fail "frames not at rest before any traffic"
+total=$(cli -j engine show | jq '[.pools[].total] | add')
+
+for pid in $(engine_pids); do
+	grep -q '^CapEff:[[:space:]]*0*$' "/proc/$pid/status" ||
+		fail "engine $pid has capabilities: $(grep Cap "/proc/$pid/status" | tr '\n' ' ')"
+	grep -q '^NoNewPrivs:[[:space:]]*1$' "/proc/$pid/status" ||
+		fail "engine $pid may gain privileges"
+done
+
+# All traffic through engines: each request is a new connection.
+BIG=20 LONG=10 SHORT=150
+scenario_web
+load_phase web deaths
+for ((i = 0; i < 40; i++)); do
+	pid=$(fault_random_engine)
+	[ -z "$pid" ] || kill -9 "$pid"
+	load_more web 20
+done
+until_true 30 engines_exactly 3 || fail "not three engines after forty deaths"
+load_sound web
+until_true 20 pools_at_rest || fail "frames do not come back: $(cli -j engine show)"
+[ "$(cli -j engine show | jq '[.pools[].total] | add')" = "$total" ] ||
+	fail "pools changed their size"
+pools_full || fail "frames are missing: $(cli -j engine show)"
+
+# A stopped one gets no new work: connections go on at once.
+for pid in $(engine_pids | head -n 2); do kill -STOP "$pid"; done
+rm -f "$RUN/web.ctl"
+SHORT=50 scenario_web
+load_more web 500
+load_sound web
+until_true 20 engines_exactly 3 || fail "stopped engines are not replaced"

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Forwarding mode dsr-l2 (MAC rewrite: back ends answer clients directly)
+# under the faults of tests/lib/scenario.sh, once with one queue and once with
+# four queues per device. Both address families at a time.
+set -euo pipefail
+lib=$(dirname "$0")/../lib
+for variant in "1 1" "1 4"; do
+	(
+		read -r ARMS QUEUES <<<"$variant"
+		MODE=dsr-l2
+		. "$lib/scenario.sh"
+		scenario_run
+	)
+done
