@@ -4,8 +4,8 @@
  * timers and messages (nnm.h), keeps on disk what it asks to be kept, and
  * tells the daemon through ops what to do. Runs on the thread of the daemon's
  * event loop. Callbacks come from that loop and from inside cluster_new(),
- * cluster_apply(), cluster_local_state() and cluster_command(); they may not
- * call this module, except for cluster_show*().
+ * cluster_apply(), cluster_local_state() and cluster_command(); they may call
+ * cluster_local_state(), cluster_bucket_owner() and cluster_show*().
  *
  * Exists only while the configuration has a cluster: without one the daemon
  * makes no struct cluster, owns every service, and all buckets are its own.
@@ -33,8 +33,12 @@ struct cluster_state {
 	bool load_over;
 	bool has_address;      /* domain-based service: what it resolved to */
 	union ip_addr address;
-	uint8_t owner;	       /* node that probes it; to the daemon only */
-	uint64_t view;	       /* of that owner's report; to the daemon only */
+	/* To the daemon only: who probes it, and since which view. OWN: this
+	 * node does, and OBSERVED differs from what it found only by the paths
+	 * of others. */
+	uint8_t owner;
+	uint64_t view;
+	bool own;
 };
 
 struct cluster_view {
@@ -63,17 +67,20 @@ int cluster_new(uv_loop_t *loop, const struct config *config,
 		const struct cluster_options *options,
 		const struct cluster_ops *ops, void *ctx, struct cluster **ret);
 
-/* Says good-bye to the others, so that they need not wait to find out. The
- * loop must be run afterwards until its handles are closed. Accepts NULL. */
+/* Goes silent: a daemon that is started again soon comes back as itself, one
+ * that stays away is found out like any other. The loop must be run afterwards
+ * until its handles are closed. Accepts NULL. */
 void cluster_free(struct cluster *cluster);
 
-/* Makes CONFIG's services and cluster section what counts; also reads the key
- * file again. The node's own id and address cannot change: -EINVAL with
- * everything as before. 0 or -errno. */
+/* Makes CONFIG's services and peers what counts; also reads the key file again.
+ * To be called after health_apply(): services must exist there. The node's own
+ * id and address cannot change while it runs: -EINVAL with everything as
+ * before. Times, observers and quorum take effect at the next start. 0 or
+ * -errno with one line in the log. */
 int cluster_apply(struct cluster *cluster, const struct config *config);
 
 /* From health: what probes found here. Ignored for services that another node
- * owns. STATE->owner and ->view are not read. */
+ * owns. May be called from inside the ops (it is then done afterwards). */
 void cluster_local_state(struct cluster *cluster, const struct cluster_state *state);
 
 /* Node to which a flow bucket belongs under the installed view. */

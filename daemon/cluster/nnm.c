@@ -241,27 +241,44 @@ static void complain(struct nnm *nnm, unsigned int id, enum nnm_counter why, uin
 		log_warn("cluster: datagram of a stranger: %s", nnm_counter_help(why));
 }
 
-static void begin_epoch(struct nnm *nnm, uint64_t floor)
+static int begin_epoch(struct nnm *nnm, uint64_t floor)
 {
 	struct nnm_epoch epoch;
+	int ret = nnm_epoch_begin(nnm->epoch_file, floor, &epoch);
+
+	if (ret < 0)
+		return ret;
+	nnm_session_set_epoch(&nnm->sessions, &epoch);
+	for (unsigned int id = 0; id < NODES_MAX; id++)
+		if (nnm->peers[id].used)
+			nnm_queue_clear(&nnm->peers[id].queue);
+	return 0;
+}
+
+int nnm_begin_life(struct nnm *nnm)
+{
+	assert(nnm);
+	return begin_epoch(nnm, nnm->sessions.epoch.counter);
+}
+
+/* Peers know a later life than this one. */
+static void overtake(struct nnm *nnm, uint64_t floor)
+{
 	int ret;
 
 	/* A disk that does not take it will not take it a moment later: the
 	 * peers go on refusing this node, and say so. */
 	if (nnm->epoch_failed)
 		return;
-	ret = nnm_epoch_begin(nnm->epoch_file, floor, &epoch);
+	ret = begin_epoch(nnm, floor);
 	if (ret < 0) {
 		log_err("cluster: %s: %s", nnm->epoch_file, strerror(-ret));
 		nnm->epoch_failed = true;
 		return;
 	}
 	log_notice("cluster: peers remember life %llu of this node, goes on as life %llu",
-		   (unsigned long long)floor, (unsigned long long)epoch.counter);
-	nnm_session_set_epoch(&nnm->sessions, &epoch);
-	for (unsigned int id = 0; id < NODES_MAX; id++)
-		if (nnm->peers[id].used)
-			nnm_queue_clear(&nnm->peers[id].queue);
+		   (unsigned long long)floor,
+		   (unsigned long long)nnm->sessions.epoch.counter);
 	nnm->ops->reborn(nnm->ctx, nnm_incarnation(nnm));
 }
 
@@ -327,7 +344,7 @@ static void on_datagram(struct nnm *nnm, struct nnm_datagram *d)
 	if (id == NNM_STRANGER)
 		return;
 	if (in.epoch_floor != 0) {
-		begin_epoch(nnm, in.epoch_floor);
+		overtake(nnm, in.epoch_floor);
 		return;
 	}
 	if (in.answer_len > 0)

@@ -62,6 +62,10 @@ int nnm_set_peers(struct nnm *nnm, const struct nnm_peer *peers, size_t n);
 /* Reads PATH again; -errno with one line in the log, the old keys stay. */
 int nnm_set_keys(struct nnm *nnm, const char *path);
 
+/* Begins another life of this node, as if the daemon had been restarted: what
+ * peers still hold of the former one is void. 0, or -errno and nothing done. */
+int nnm_begin_life(struct nnm *nnm);
+
 /* Which life of this node this is; grows with each start. */
 uint32_t nnm_incarnation(const struct nnm *nnm);
 

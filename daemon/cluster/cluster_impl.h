@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What cluster.c and cluster_show.c share; nobody else's business. */
+#ifndef SLUICE_CLUSTER_IMPL_H
+#define SLUICE_CLUSTER_IMPL_H
+
+#include "cluster/cluster.h"
+#include "cluster/cluster_services.h"
+#include "cluster/nnm.h"
+#include "cluster/node.h"
+#include "config/config.h"
+
+struct cluster_member {
+	bool used;
+	char name[NAME_LEN];
+	union ip_addr addr;
+	uint16_t port;
+};
+
+struct cluster {
+	uv_loop_t *loop;
+	const struct cluster_ops *ops;
+	void *ctx;
+	struct node *node;
+	struct nnm *nnm;
+	struct node_options options;
+	struct node_durable durable;
+	bool has_durable;
+	char *state_file, *epoch_file;
+	char id[NAME_LEN]; /* the cluster's name */
+	struct cluster_member members[NODES_MAX]; /* this node included */
+	struct cluster_services services;
+	uv_timer_t tick;
+	/* The disk did not take what had to be kept: this life is over, and
+	 * the next one begins when it does. */
+	bool halted;
+	uint64_t halted_ms;
+	uint64_t persisted, lives;
+	/* Local states that came while a step was being taken. */
+	bool stepping;
+	struct service_state *pending;
+	size_t n_pending, pending_size;
+	void (*trace)(void *ctx, struct json_object *event);
+	void *trace_ctx;
+};
+
+#endif

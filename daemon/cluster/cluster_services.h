@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Services of the configuration as the cluster's state machine wants them, and
+ * what differs after a new configuration. Pure; sorted by entity.
+ */
+#ifndef SLUICE_CLUSTER_SERVICES_H
+#define SLUICE_CLUSTER_SERVICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "cluster/node.h"
+#include "config/config.h"
+
+struct cluster_service {
+	struct node_service node;
+	union ip_addr addr; /* to ping; all zero for domain-based ones */
+	char name[NAME_LEN];
+	bool probing;	    /* this node runs its monitors */
+	bool path_probing;  /* and whether it looks at the path to it */
+};
+
+struct cluster_services {
+	struct cluster_service *items;
+	size_t n;
+};
+
+/* 0 or -ENOMEM. */
+int cluster_services_make(const struct config *config, struct cluster_services *ret);
+void cluster_services_free(struct cluster_services *services);
+
+/* NULL: not one of them. */
+struct cluster_service *cluster_services_find(const struct cluster_services *services,
+					      uint64_t entity);
+
+/* Calls GONE for services only in OLD, then SET for those new or changed in
+ * NEXT. States of services in both are carried over before either. */
+void cluster_services_compare(const struct cluster_services *old,
+			      struct cluster_services *next,
+			      void (*gone)(void *ctx, const struct cluster_service *s),
+			      void (*set)(void *ctx, const struct cluster_service *s,
+					  bool added),
+			      void *ctx);
+
+#endif
