@@ -496,18 +496,27 @@ int publish_service_slow_start(struct publish *p, uint64_t entity,
 	return 0;
 }
 
-int publish_service_metrics(struct publish *p, uint64_t entity,
-			    uint32_t response_us, uint32_t load)
+int publish_service_response(struct publish *p, uint64_t entity,
+			     uint32_t response_us)
 {
 	struct service *s;
 	uint32_t i;
 	int err = find(p, entity, &i, &s);
 
-	if (err)
-		return err;
-	STORE(s->response_us, response_us);
-	STORE(s->load, load);
-	return 0;
+	if (!err)
+		STORE(s->response_us, response_us);
+	return err;
+}
+
+int publish_service_load(struct publish *p, uint64_t entity, uint32_t load)
+{
+	struct service *s;
+	uint32_t i;
+	int err = find(p, entity, &i, &s);
+
+	if (!err)
+		STORE(s->load, load);
+	return err;
 }
 
 bool publish_flush(struct publish *p, uint64_t budget_ns)

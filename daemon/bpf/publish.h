@@ -54,8 +54,10 @@ int publish_service_state(struct publish *publish, uint64_t entity,
 			  enum svc_state state);
 int publish_service_slow_start(struct publish *publish, uint64_t entity,
 			       uint16_t scale);
-int publish_service_metrics(struct publish *publish, uint64_t entity,
-			    uint32_t response_us, uint32_t load);
+int publish_service_response(struct publish *publish, uint64_t entity,
+			     uint32_t response_us);
+int publish_service_load(struct publish *publish, uint64_t entity,
+			 uint32_t load);
 
 /* Rebuilds tables of changed services, for BUDGET_NS at most. Returns whether
  * some remain. */
