@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include "control/engine_buckets.h"
+#include "hash.h"
 #include "util/log.h"
 
 /* engine_supervisor_free(stop) waits so long for engines to finish. */
@@ -29,6 +30,8 @@
 /* Pools beyond those wanted at the start, for interfaces added later. */
 #define POOLS_SPARE 2u
 #define POOLS_MIN 4u
+
+static const uint8_t default_key[TOEPLITZ_KEY_LEN] = TOEPLITZ_KEY_DEFAULT;
 
 uint64_t engine_supervisor_now_ms(void)
 {
@@ -108,6 +111,8 @@ static int sync_memory(struct engine_supervisor *s)
 	if (err)
 		log_err("packet memory of %u x %u frames: %s", pools, per_pool,
 			strerror(-err));
+	else
+		memcpy(s->memory.ctl->rss_key, s->rss_key, sizeof(s->rss_key));
 	return err;
 }
 
@@ -373,6 +378,8 @@ int engine_supervisor_new(uv_loop_t *loop,
 		return -ENOMEM;
 	s->loop = loop;
 	s->options = *options;
+	memcpy(s->rss_key, options->rss_key ? options->rss_key : default_key,
+	       sizeof(s->rss_key));
 	engine_memory_init(&s->memory);
 	for (uint32_t i = 0; i < ENGINES_MAX; i++)
 		engine_slot_init(s, i);

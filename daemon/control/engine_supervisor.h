@@ -36,6 +36,7 @@ struct engine_supervisor_options {
 	const char *engine_path; /* NULL: $SLUICE_ENGINE, beside the daemon's
 				    own executable, PREFIX/libexec/sluice */
 	struct engine_supervisor_maps maps;
+	const uint8_t *rss_key; /* 40 bytes; NULL: the default key */
 	uint32_t frames_per_queue; /* 0: ENGINE_FRAMES_DEFAULT; power of two */
 	/* POST /v1/engines/scale asks here, so that the wish becomes part of
 	 * the configuration; 0 or -errno. NULL: engine_supervisor_set_count. */

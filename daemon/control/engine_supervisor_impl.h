@@ -82,6 +82,7 @@ enum reclaim_stage {
 struct engine_supervisor {
 	uv_loop_t *loop;
 	struct engine_supervisor_options options;
+	uint8_t rss_key[40];
 	char *run_dir;
 	char *engine_path;
 	char *socket_path;
