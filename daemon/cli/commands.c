@@ -28,6 +28,7 @@ static const struct cli_column node_columns[] = {
 	{ "generation", "generation", CLI_TEXT },
 	{ "saved", "saved", CLI_YESNO },
 	{ "engines", "engines", CLI_TEXT },
+	{ "engines ready", "engines_ready", CLI_TEXT },
 	{ "probers", "probers", CLI_TEXT },
 	{ "vservers", "vservers", CLI_TEXT },
 	{ "services", "services", CLI_TEXT },
@@ -199,9 +200,9 @@ static const struct cli_column flow_columns[] = {
 	{ "STATE", "state", CLI_TEXT },
 	{ "VSERVER", "vserver", CLI_TEXT },
 	{ "SERVICE", "service", CLI_TEXT },
+	{ "BACK END", "address", CLI_TEXT },
+	{ "NAT", "nat", CLI_TEXT },
 	{ "IDLE", "idle_ms", CLI_MS },
-	{ "PACKETS", "packets", CLI_COUNT },
-	{ "BYTES", "bytes", CLI_BYTES },
 };
 VIEW(flow_view, flow_columns, .list = "flows");
 
@@ -225,14 +226,7 @@ static const struct cli_column core_columns[] = {
 	{ "BUCKETS", "first", CLI_COUNT },
 	{ "AS SECOND", "second", CLI_COUNT },
 };
-VIEW(core_view, core_columns, .list = "core_buckets");
-
-static const struct cli_column tier_columns[] = {
-	{ "NODE", "node", CLI_TEXT },
-	{ "BUCKETS", "owned", CLI_COUNT },
-	{ "AS SECOND", "second", CLI_COUNT },
-};
-VIEW(bucket_view, tier_columns, .list = "node_buckets", .next = &core_view);
+VIEW(bucket_view, core_columns, .list = "core_buckets");
 
 static const struct cli_column iface_columns[] = {
 	{ "INTERFACE", "name", CLI_TEXT },
@@ -302,7 +296,7 @@ VIEW(cluster_view, cluster_columns, .next = &peer_view);
 /* ---- commands ---------------------------------------------------------- */
 
 static const char *const flow_keys[] = { "proto",   "src",   "dst", "vserver",
-					 "service", "limit", NULL };
+					 "service", "kind",  "limit", NULL };
 
 #define RANGE(low, high) ((uint32_t)(low) << 16 | (high))
 
@@ -397,11 +391,12 @@ const struct cli_command cli_commands[] = {
 	  .path = "/v1/engines/scale", .args_min = 1, .args_max = 1,
 	  .kind = RANGE(1, ENGINES_MAX) },
 
-	SHOW_ALL("bucket", "/v1/buckets", "which node and engine has how many",
-		 bucket_view),
+	{ .object = "bucket", .name = "show", .args = "",
+	  .help = "how many buckets each node and engine has",
+	  .run = run_buckets, .path = "/v1/buckets", .view = &bucket_view },
 
 	{ .object = "flow", .name = "show", .args = "[KEY VALUE ...]",
-	  .help = "flows, filtered by proto, src, dst, vserver, service",
+	  .help = "flows, filtered by proto, src, dst, vserver, ...",
 	  .run = run_query, .method = "GET", .path = "/v1/flows",
 	  .view = &flow_view, .keys = flow_keys, .args_max = 32 },
 	{ .object = "flow", .name = "where", .args = "PROTO SRC:PORT DST:PORT",
@@ -414,7 +409,7 @@ const struct cli_command cli_commands[] = {
 	POST("datapath", "swap", "/v1/datapath/swap",
 	     "load the program anew and replace it without loss"),
 	POST("datapath", "detach", "/v1/datapath/detach",
-	     "take the program off: forwarding ends"),
+	     "take it off, remove all pins, end the daemon"),
 
 	{ .object = "stats", .name = "", .args = "[-v]",
 	  .help = "counters by name; -v: per CPU", .run = run_stats,
@@ -448,6 +443,8 @@ const struct cli_command cli_commands[] = {
 	POST("cluster", "passive", "/v1/cluster/passive",
 	     "stay a member that owns nothing"),
 	POST("cluster", "active", "/v1/cluster/active", "own a share again"),
+	POST("cluster", "spare", "/v1/cluster/spare",
+	     "stand by until members are missing"),
 	{ .object = "cluster", .name = "trace", .args = "",
 	  .help = "events of the state machine as they happen",
 	  .run = run_stream, .path = "/v1/cluster/trace" },

@@ -174,6 +174,38 @@ RUN(where)
 	return CLI_DONE;
 }
 
+/* ---- bucket show ------------------------------------------------------- */
+
+RUN(buckets)
+{
+	struct client_path path;
+	struct json_object *json, *nodes;
+	int rc;
+
+	(void)argc;
+	(void)argv;
+	client_path_init(&path, command->path);
+	/* JSON is for tools: they get the whole table. */
+	if (cli->json)
+		client_path_query(&path, "all", "1");
+	rc = client_ask(cli, "GET", &path, NULL, &json);
+	if (rc)
+		return rc;
+	nodes = table_get(json, "node_buckets");
+	if (!cli->json && json_object_is_type(nodes, json_type_object)) {
+		printf("%-31s  %7s\n", "NODE", "BUCKETS");
+		json_object_object_foreach(nodes, name, count)
+		{
+			printf("%-31s  %7lld\n", name,
+			       (long long)json_object_get_int64(count));
+		}
+		putchar('\n');
+	}
+	run_print(cli, command->view, json);
+	json_object_put(json);
+	return CLI_DONE;
+}
+
 /* ---- stats ------------------------------------------------------------- */
 
 static void print_per_cpu(struct json_object *json)
