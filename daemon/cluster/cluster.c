@@ -106,6 +106,17 @@ static void publish(struct cluster *c, const struct node_publish *p)
 	c->ops->publish(c->ctx, &s);
 }
 
+static void trace(struct cluster *c, const struct node_trace *t)
+{
+	struct json_object *event;
+
+	if (!c->trace || !c->trace->wanted(c->trace_ctx))
+		return;
+	event = cluster_show_trace(c, t);
+	c->trace->event(c->trace_ctx, event);
+	json_object_put(event);
+}
+
 static void on_effect(void *ctx, const struct node_effect *e)
 {
 	struct cluster *c = ctx;
@@ -132,8 +143,7 @@ static void on_effect(void *ctx, const struct node_effect *e)
 		publish(c, &e->publish);
 		break;
 	case NODE_EFFECT_TRACE:
-		if (c->trace)
-			c->trace(c->trace_ctx, cluster_show_trace(c, &e->trace));
+		trace(c, &e->trace);
 		break;
 	}
 }
@@ -442,11 +452,10 @@ uint32_t cluster_bucket_owner(const struct cluster *c, uint32_t bucket)
 	return owner < 0 ? c->options.id : (uint32_t)owner;
 }
 
-void cluster_trace(struct cluster *c,
-		   void (*event)(void *ctx, struct json_object *event), void *ctx)
+void cluster_set_trace(struct cluster *c, const struct cluster_trace *trace_to, void *ctx)
 {
 	assert(c);
-	c->trace = event;
+	c->trace = trace_to;
 	c->trace_ctx = ctx;
 }
 

@@ -97,9 +97,13 @@ struct json_object *cluster_show(const struct cluster *cluster);
 struct json_object *cluster_show_service(const struct cluster *cluster,
 					 uint64_t entity);
 
-/* Gets one object per event of the state machine; NULL turns it off. The
- * object is the callee's. */
-void cluster_trace(struct cluster *cluster,
-		   void (*event)(void *ctx, struct json_object *event), void *ctx);
+/* Where events of the state machine go; both may be NULL. */
+struct cluster_trace {
+	bool (*wanted)(void *ctx);			      /* asked first */
+	void (*event)(void *ctx, struct json_object *event); /* borrowed */
+};
+
+/* TRACE must outlive the cluster; NULL turns it off. */
+void cluster_set_trace(struct cluster *cluster, const struct cluster_trace *trace, void *ctx);
 
 #endif

@@ -39,7 +39,7 @@ struct cluster {
 	bool stepping;
 	struct service_state *pending;
 	size_t n_pending, pending_size;
-	void (*trace)(void *ctx, struct json_object *event);
+	const struct cluster_trace *trace;
 	void *trace_ctx;
 };
 

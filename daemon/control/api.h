@@ -8,6 +8,7 @@
 #define SLUICE_API_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <uv.h>
@@ -74,6 +75,9 @@ struct api_topic *api_topic_new(struct api *api, const char *path);
 
 /* EVENT stays the caller's. Costs next to nothing without readers. */
 void api_topic_publish(struct api_topic *topic, struct json_object *event);
+
+/* Whether anybody reads it: events that are costly to make can be left out. */
+bool api_topic_wanted(const struct api_topic *topic);
 
 /* How many clients read it now: to spare the making of events. */
 size_t api_topic_readers(const struct api_topic *topic);

@@ -89,6 +89,11 @@ static void deliver(struct reader *reader, const char *line, size_t len)
 	wake(reader);
 }
 
+bool api_topic_wanted(const struct api_topic *topic)
+{
+	return topic->readers != NULL;
+}
+
 void api_topic_publish(struct api_topic *topic, struct json_object *event)
 {
 	const char *text;
