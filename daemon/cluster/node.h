@@ -38,7 +38,7 @@ struct node;
 	X(OWNER_GUESS, "owner-guess")                                        \
 	X(METRIC_DRIFT, "metric-drift")                                      \
 	X(NO_STEPDOWN, "no-stepdown")                                        \
-	X(CACHE_UNBOUNDED, "cache-drop")
+	X(ACK_ANY, "ack-any")
 
 enum node_mutation {
 #define X(name, text) NODE_MUTATION_##name,

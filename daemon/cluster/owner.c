@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Ownership (see owner.h), and what is known about who has which service.
+ *
+ * Nearly always all nodes have the same services: then digests are equal and
+ * nothing is kept per service (node->same). For peers that differ, record
+ * bits config_on hold who has it, valid for the set with digest known_digest;
+ * repair.c fetches them bucket by bucket.
+ */
+#include "cluster/outbox.h"
+#include "cluster/owner.h"
+#include "cluster/path.h"
+#include "cluster/sss.h"
+#include "cluster/table.h"
+
+bool owner_knows(const struct node *node, uint32_t peer, uint64_t digest)
+{
+	assert(peer < NODES_MAX);
+	assert(node->o.id < NODES_MAX);
+	if (peer == node->o.id)
+		return digest == node->total[DIGEST_CONFIG];
+	if (digest == node->total[DIGEST_CONFIG])
+		return true;
+	return digest && node->peer[peer].known_digest == digest;
+}
+
+static bool member_has(const struct node *node, const struct record *rec,
+		       uint32_t member)
+{
+	if (member == node->o.id ||
+	    node->d.view.config[member] == node->total[DIGEST_CONFIG])
+		return true;
+	return rec->config_on & 1u << member;
+}
+
+uint32_t owner_having(const struct node *node, const struct record *rec)
+{
+	uint32_t left = node->d.view.members, having = 0;
+
+	assert(rec->flags & RECORD_CONFIGURED);
+	assert(node->o.id < NODES_MAX);
+	for (; left; left &= left - 1) {
+		uint32_t m = (uint32_t)__builtin_ctz(left);
+
+		if (!owner_knows(node, m, node->d.view.config[m]) ||
+		    member_has(node, rec, m))
+			having |= 1u << m;
+	}
+	return having;
+}
+
+int owner_of(const struct node *node, const struct record *rec)
+{
+	const struct view *view = &node->d.view;
+	uint32_t left = view->members;
+
+	assert(rec->flags & RECORD_CONFIGURED);
+	assert(!(rec->service_flags & NODE_SERVICE_INTERNAL));
+	while (left) {
+		int first = rendezvous_first(rec->key, left);
+
+		if (!owner_knows(node, (uint32_t)first, view->config[first]) &&
+		    !node_mutant(node, NODE_MUTATION_OWNER_GUESS))
+			return OWNER_UNSURE;
+		if (member_has(node, rec, (uint32_t)first))
+			return first;
+		left &= ~(1u << first);
+	}
+	return OWNER_NONE;
+}
+
+void owner_probe(struct node *node, struct record *rec, bool on)
+{
+	struct node_effect e = { .type = NODE_EFFECT_PROBE };
+
+	assert(rec->flags & RECORD_CONFIGURED);
+	if (on == !!(rec->flags & RECORD_PROBING))
+		return;
+	rec->flags ^= RECORD_PROBING;
+	e.probe.entity = rec->s.entity;
+	e.probe.on = on;
+	assert(on == !!(rec->flags & RECORD_PROBING));
+	node_emit(node, &e);
+}
+
+/* Starts from the state last known, so that taking over changes nothing for
+ * anybody until this node has probed. */
+static void owner_claim(struct node *node, struct record *rec)
+{
+	struct service_state *s = &rec->s;
+
+	assert(node->operational);
+	assert(s->view <= node->d.view.number);
+	table_digest_toggle(node, rec);
+	s->view = node->d.view.number;
+	s->owner = (uint8_t)node->o.id;
+	s->seq = 0;
+	table_digest_toggle(node, rec);
+	if (!(rec->flags & RECORD_MASTER)) {
+		rec->measured = (struct measured){
+			.state = s->state,
+			.reason = s->reason,
+			.load_flags = s->flags,
+			.rr_weight = s->rr_weight,
+			.response_us = s->response_us,
+			.load = s->load,
+		};
+		if (s->reason == STATE_REASON_PATH_ANY) {
+			/* What the monitors found was not advertised. */
+			rec->measured.state = SVC_UP;
+			rec->measured.reason = STATE_REASON_PROBE;
+		}
+		node->masters++;
+	}
+	rec->flags |= RECORD_MASTER;
+	rec->flags &= ~RECORD_ACKED;
+	node_trace(node, NODE_TRACE_MASTER, 0, s->entity, s->view, s->state);
+	owner_probe(node, rec, true);
+	sss_advertise(node, rec);
+	sss_recompute(node, rec);
+}
+
+void owner_release(struct node *node, struct record *rec)
+{
+	assert(rec->flags & RECORD_MASTER);
+	assert(node->masters > 0);
+	rec->flags &= ~(RECORD_MASTER | RECORD_ACKED);
+	node->masters--;
+	outbox_cancel(node, rec, CHANNEL_STATE);
+	owner_probe(node, rec, false);
+}
+
+void owner_review(struct node *node, struct record *rec)
+{
+	const uint64_t number = node->d.view.number;
+
+	assert(rec->flags & RECORD_USED);
+	assert(!(rec->flags & RECORD_MASTER) || rec->s.owner == node->o.id ||
+	       node_mutant(node, NODE_MUTATION_NO_STEPDOWN));
+	if (!(rec->flags & RECORD_CONFIGURED) || !node->operational ||
+	    rec->service_flags & NODE_SERVICE_INTERNAL)
+		return;
+	/* Master already, and nobody newer was heard of: goes on. A previous
+	 * master goes on, too, until it hears its successor. */
+	if (rec->flags & RECORD_MASTER && rec->s.owner == node->o.id)
+		return;
+	/* A record of a newer view: we are behind and shall hear of it. */
+	if (rec->s.view >= number)
+		return;
+	if (owner_of(node, rec) == (int)node->o.id)
+		owner_claim(node, rec);
+}
+
+void owner_review_all(struct node *node)
+{
+	uint32_t i;
+
+	assert(node->records);
+	assert(!node->operational || node->d.view.members & node_self(node));
+	node->reassign = false;
+	for (i = 0; i < node->slots; i++) {
+		struct record *rec = &node->records[i];
+
+		if (!(rec->flags & RECORD_CONFIGURED))
+			continue;
+		path_review(node, rec);
+		if (rec->flags & RECORD_MASTER && rec->s.owner == node->o.id)
+			sss_recompute(node, rec); /* members count */
+		owner_review(node, rec);
+	}
+}
+
+void owner_set_changes(struct node *node, bool grows)
+{
+	uint32_t i;
+
+	assert(!(node->same & node_self(node)));
+	node->config_seq++;
+	if (node->same) {
+		/* Their set is what ours was: write it down. */
+		for (i = 0; i < node->slots; i++)
+			node->records[i].config_on |= node->same;
+		for (i = 0; i < NODES_MAX; i++)
+			if (node->same & 1u << i)
+				node->peer[i].known_digest =
+					node->total[DIGEST_CONFIG];
+	}
+	/* The others may have had the new service before: unknown. */
+	for (i = 0; grows && i < NODES_MAX; i++)
+		if (!(node->same & 1u << i) && node->peer[i].known_digest)
+			node->peer[i].known_digest = 0;
+	node->same = 0;
+	node->reassign = true;
+	assert(!node->same);
+}
+
+void owner_compare(struct node *node, uint32_t peer)
+{
+	struct peer *p = &node->peer[peer];
+	uint32_t bit = 1u << peer, i;
+	bool equal = p->hello.config_digest == node->total[DIGEST_CONFIG];
+
+	assert(peer < NODES_MAX);
+	assert(bit != node_self(node));
+	if (equal == !!(node->same & bit))
+		return;
+	if (equal) {
+		node->same |= bit;
+		node->reassign = true;
+		return;
+	}
+	/* It was the same and changed; what it was is kept until the new set
+	 * has been fetched. */
+	for (i = 0; i < node->slots; i++)
+		node->records[i].config_on |= bit;
+	node->same &= ~bit;
+	p->known_digest = node->total[DIGEST_CONFIG];
+}
