@@ -147,13 +147,16 @@ const char *health_state_name(enum svc_state state);
 const char *health_observed_name(enum health_observed observed);
 const char *health_admin_name(enum health_admin admin);
 
-/* One-off probes (`sluice monitor try`). CONFIG: one monitor bound to one
- * service, which is not added to anything. START returns an id; RESULT gives a
- * new object with "done", "passed", "reason", "steps", or NULL for an id that
- * is unknown or too old. 0, or -errno: -EAGAIN if no prober runs, -EBUSY if too
- * many tries run, -EINVAL. */
-int health_try_start(struct health *health, const struct config *config,
-		     uint64_t *ret_id);
-struct json_object *health_try_result(const struct health *health, uint64_t id);
+/* One-off probe (`sluice monitor try`). CONFIG: one monitor bound to one
+ * service, which is not added to anything. DONE is called later, once, with an
+ * object that becomes the callee's: "passed", "reason", "elapsed_us", "steps".
+ * 0, or -errno: -EAGAIN if no prober runs, -EBUSY if too many tries run,
+ * -EINVAL. */
+int health_try(struct health *health, const struct config *config,
+	       void (*done)(void *ctx, struct json_object *result), void *ctx);
+
+/* What GET /v1/monitors adds: bindings of a monitor, and how many pass. */
+void health_monitor_count(const struct health *health, uint64_t entity,
+			  unsigned int *ret_bindings, unsigned int *ret_passing);
 
 #endif

@@ -13,7 +13,7 @@ void verdict_init(struct verdict *verdict, enum verdict_value value)
 	verdict->last_failed = value == VERDICT_FAIL;
 }
 
-static bool gives_up(uint32_t failed, const struct config_monitor *monitor)
+static bool gives_up(unsigned __int128 failed, const struct config_monitor *monitor)
 {
 	uint32_t window = monitor->retries, need = monitor->failure_retries;
 
@@ -23,9 +23,9 @@ static bool gives_up(uint32_t failed, const struct config_monitor *monitor)
 		window = VERDICT_RETRIES_MAX;
 	if (need == 0 || need > window)
 		need = window;
-	if (window < 32)
-		failed &= (1u << window) - 1;
-	return (uint32_t)__builtin_popcount(failed) >= need;
+	failed &= ((unsigned __int128)1 << window) - 1;
+	return (uint32_t)(__builtin_popcountll(failed) +
+			  __builtin_popcountll(failed >> 64)) >= need;
 }
 
 enum verdict_value verdict_preview(const struct verdict *verdict,

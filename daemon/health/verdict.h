@@ -26,7 +26,7 @@ struct config_monitor;
 
 #define VERDICT_LEARN 8
 /* The window of results is one word. */
-#define VERDICT_RETRIES_MAX 32
+#define VERDICT_RETRIES_MAX 127
 
 enum verdict_value {
 	VERDICT_UNKNOWN = 0,
@@ -35,7 +35,8 @@ enum verdict_value {
 };
 
 struct verdict {
-	uint32_t failed; /* last results, newest in bit 0; 1: failed */
+	/* Last results, newest in bit 0; 1: failed. */
+	unsigned __int128 failed;
 	uint32_t mean_us;
 	uint32_t deviation_us;
 	uint8_t value; /* enum verdict_value */

@@ -15,7 +15,7 @@
 
 #include "prober/ping.h"
 #include "prober/poller.h"
-#include "prober/privileges.h"
+#include "prober/confine.h"
 #include "prober/probe_curl.h"
 #include "prober/prober.h"
 #include "prober/script_limits.h"
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
 	    !prober.random)
 		prober.random = prober_now_ns();
 	ping_open();
-	r = privileges_drop();
+	r = confine_self();
 	if (r) {
 		log_err("privileges cannot be dropped: %s", strerror(-r));
 		return 2;

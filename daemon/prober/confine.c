@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "prober/privileges.h"
+#include "prober/confine.h"
 
 /* Everything of the first Landlock ABI that changes something. */
 #define WRITES                                                                 \
@@ -57,7 +57,7 @@ static int forbid_writes(void)
 	return r;
 }
 
-int privileges_drop(void)
+int confine_self(void)
 {
 	static const struct rlimit no_core = { 0, 0 };
 	cap_t none;
