@@ -27,6 +27,48 @@ static uint64_t now_ms(void)
 	return uv_hrtime() / 1000000;
 }
 
+/* ---- states of services ----------------------------------------------- */
+
+static struct service_state from_health(const struct cluster_state *s)
+{
+	struct service_state state = {
+		.entity = s->entity,
+		/* The first three of enum svc_state are those of health. */
+		.state = s->observed,
+		.reason = s->observed == HEALTH_UNKNOWN ? STATE_REASON_NONE : STATE_REASON_PROBE,
+		.flags = s->load_over ? STATE_LOAD_OVER : 0,
+		.response_us = s->response_us,
+		.load = s->load,
+	};
+
+	_Static_assert((int)HEALTH_UP == SVC_UP && (int)HEALTH_DOWN == SVC_DOWN &&
+		       (int)HEALTH_UNKNOWN == SVC_UNKNOWN, "same numbers");
+	assert(s->observed <= HEALTH_UP);
+	if (s->has_address)
+		state.addr = s->address;
+	return state;
+}
+
+/* To be told to the state machine after the present step. */
+static void push_pending(struct cluster *c, const struct service_state *state, bool took_over)
+{
+	if (c->n_pending == c->pending_size) {
+		size_t size = c->pending_size ? 2 * c->pending_size : 64;
+		struct cluster_pending *p;
+
+		/* A step reports a service a few times at most. */
+		p = size <= 8 * SERVICES_MAX ? realloc(c->pending, size * sizeof(*p)) : NULL;
+		if (!p) {
+			log_err("cluster: no memory to note the state of a service");
+			return;
+		}
+		c->pending = p;
+		c->pending_size = size;
+	}
+	c->pending[c->n_pending].state = *state;
+	c->pending[c->n_pending++].took_over = took_over;
+}
+
 /* ---- effects ---------------------------------------------------------- */
 
 static void persist(struct cluster *c, const struct node_durable *durable)
@@ -57,12 +99,19 @@ static void announce_view(struct cluster *c, const struct view *v)
 static void probe(struct cluster *c, uint64_t entity, bool on)
 {
 	struct cluster_service *s = cluster_services_find(&c->services, entity);
+	struct cluster_state current;
+	struct service_state state;
 
 	/* A service that the configuration has just lost. */
 	if (!s)
 		return;
 	s->probing = on;
 	c->ops->probe(c->ctx, entity, on);
+	if (!on || !c->stepping || !c->ops->current(c->ctx, entity, &current) ||
+	    current.observed == HEALTH_UNKNOWN)
+		return;
+	state = from_health(&current);
+	push_pending(c, &state, true);
 }
 
 static uint8_t observed_of(uint8_t state)
@@ -163,72 +212,51 @@ static void step(struct cluster *c, struct node_event *event)
 	c->stepping = false;
 }
 
-/* States that health reported while effects were carried out. */
+/* Nobody in the cluster knows the service's state: what this node remembers
+ * is better than nothing. Otherwise what its last owner said goes on. */
+static bool is_news(const struct cluster *c, const struct cluster_pending *p)
+{
+	struct node_service_status status;
+
+	return !p->took_over || (node_service_status(c->node, p->state.entity, &status) == 0 &&
+				 status.record.state == SVC_UNKNOWN);
+}
+
+/* States that came up while effects were carried out. */
 static void drain(struct cluster *c)
 {
 	/* Each of these steps may add more. */
 	for (size_t i = 0; i < c->n_pending; i++) {
-		struct service_state state = c->pending[i];
-		struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &state };
+		struct cluster_pending p = c->pending[i];
+		struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &p.state };
 
-		step(c, &event);
+		if (is_news(c, &p))
+			step(c, &event);
 	}
 	c->n_pending = 0;
 }
 
-/* STEPS, then everything that follows from it. */
+/* A step, and everything that follows from it. */
 static void happen(struct cluster *c, struct node_event *event)
 {
 	step(c, event);
 	drain(c);
 }
 
-static bool push_pending(struct cluster *c, const struct service_state *state)
-{
-	if (c->n_pending == c->pending_size) {
-		size_t size = c->pending_size ? 2 * c->pending_size : 64;
-		struct service_state *p;
-
-		/* A step reports a service a few times at most. */
-		if (size > 8 * SERVICES_MAX)
-			return false;
-		p = realloc(c->pending, size * sizeof(*p));
-		if (!p)
-			return false;
-		c->pending = p;
-		c->pending_size = size;
-	}
-	c->pending[c->n_pending++] = *state;
-	return true;
-}
-
 void cluster_local_state(struct cluster *c, const struct cluster_state *s)
 {
-	struct service_state state = {
-		.entity = s->entity,
-		/* The first three of enum svc_state are those of health. */
-		.state = s->observed,
-		.reason = s->observed == HEALTH_UNKNOWN ? STATE_REASON_NONE : STATE_REASON_PROBE,
-		.flags = s->load_over ? STATE_LOAD_OVER : 0,
-		.response_us = s->response_us,
-		.load = s->load,
-	};
-	struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &state };
 	const struct cluster_service *service = cluster_services_find(&c->services, s->entity);
+	struct service_state state = from_health(s);
+	struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &state };
 
-	_Static_assert((int)HEALTH_UP == SVC_UP && (int)HEALTH_DOWN == SVC_DOWN &&
-		       (int)HEALTH_UNKNOWN == SVC_UNKNOWN, "same numbers");
-	assert(s->observed <= HEALTH_UP);
 	if (!service || !service->probing)
 		return;
-	if (s->has_address)
-		state.addr = s->address;
-	if (!c->stepping) {
-		happen(c, &event);
-		nnm_flush(c->nnm);
-	} else if (!push_pending(c, &state)) {
-		log_err("cluster: no memory to note a state");
+	if (c->stepping) {
+		push_pending(c, &state, false);
+		return;
 	}
+	happen(c, &event);
+	nnm_flush(c->nnm);
 }
 
 static void on_message(void *ctx, const struct message *message)

@@ -49,6 +49,9 @@ struct cluster_view {
 struct cluster_ops {
 	/* This node begins (ON) or ends to probe the service. */
 	void (*probe)(void *ctx, uint64_t entity, bool on);
+	/* What is known here of a service that this node begins to probe; asked
+	 * if nobody in the cluster knows its state. False: nothing. */
+	bool (*current)(void *ctx, uint64_t entity, struct cluster_state *ret);
 	/* State of a service to use here, learnt from its owner. */
 	void (*publish)(void *ctx, const struct cluster_state *state);
 	/* A view was installed: bucket tables follow, with the owners of

@@ -16,6 +16,12 @@ struct cluster_member {
 	uint16_t port;
 };
 
+struct cluster_pending {
+	struct service_state state;
+	/* Became this node's: STATE counts only if nothing is known of it. */
+	bool took_over;
+};
+
 struct cluster {
 	uv_loop_t *loop;
 	const struct cluster_ops *ops;
@@ -37,7 +43,7 @@ struct cluster {
 	uint64_t persisted, lives;
 	/* Local states that came while a step was being taken. */
 	bool stepping;
-	struct service_state *pending;
+	struct cluster_pending *pending;
 	size_t n_pending, pending_size;
 	const struct cluster_trace *trace;
 	void *trace_ctx;
