@@ -17,21 +17,20 @@ left_behind() {
 }
 
 for signal in INT TERM; do
-	setsid -w "$root/scripts/demo" >"$out" 2>&1 &
+	# A shell starts background commands with SIGINT ignored, for good.
+	env --default-signal=INT setsid "$root/scripts/demo" >"$out" 2>&1 &
 	pid=$!
-	# setsid -w execs nothing: its child leads the new session.
 	for ((i = 0; i < 600; i++)); do
 		grep -q ' steady' "$out" && break
 		[ -e /proc/$pid ] || break
 		sleep 0.1
 	done
 	grep -q ' steady' "$out" || { cat "$out"; echo "the demo does not come to its traffic"; exit 1; }
-	leader=$(pgrep -P $pid)
-	kill -s $signal -- "-$leader"
+	kill -s $signal -- "-$pid"
 	rc=0
 	wait $pid || rc=$?
 	[ $rc != 0 ] || { echo "an interrupted demo exits with 0"; exit 1; }
-	if left=$(left_behind "$leader" 2>/dev/null) || [ -n "$left" ]; then
+	if left=$(left_behind "$pid" 2>/dev/null) || [ -n "$left" ]; then
 		echo "left behind after SIG$signal: $left"
 		exit 1
 	fi
