@@ -104,7 +104,7 @@ static int run_object(struct cli *cli, int argc, char **argv)
 	return run_command(cli, command, argc - 1, argv + 1);
 }
 
-int dispatch(int argc, char **argv)
+static int run_line(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
@@ -117,7 +117,7 @@ int dispatch(int argc, char **argv)
 	const char *socket = getenv("SLUICE_SOCKET");
 	struct cli cli = { .socket = socket && socket[0] ? socket :
 							   CLI_SOCKET };
-	int option, rc;
+	int option;
 
 	optind = 0; /* start anew: tests call this many times */
 	while ((option = getopt_long(argc, argv, "+jps:Vh", options, NULL)) !=
@@ -146,7 +146,13 @@ int dispatch(int argc, char **argv)
 		help_all(stderr);
 		return CLI_USAGE;
 	}
-	rc = run_object(&cli, argc - optind, argv + optind);
+	return run_object(&cli, argc - optind, argv + optind);
+}
+
+int dispatch(int argc, char **argv)
+{
+	int rc = run_line(argc, argv);
+
 	/* A full disk or a closed pipe is not success. */
 	if (fflush(stdout) && rc == CLI_DONE)
 		rc = cli_refused("cannot write the output: %m");
