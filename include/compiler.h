@@ -38,6 +38,12 @@
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
+/* The opposite: slow paths, where unrolling costs stack. */
+#ifdef __clang__
+#define ROLLED _Pragma("nounroll")
+#else
+#define ROLLED _Pragma("GCC unroll 1")
+#endif
 
 #define read_once(x) (*(const volatile __typeof__(x) *)&(x))
 #define write_once(x, v) (*(volatile __typeof__(x) *)&(x) = (v))

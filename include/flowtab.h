@@ -511,6 +511,24 @@ static __always_inline void flowtab_fill(struct flow *f,
 	f->pair_id = entry->pair_id;
 }
 
+/* Index of an entry of the pair. BPF cannot compare pointers into different
+ * maps' values, but it may subtract them. */
+static __always_inline __u32 flowtab_index_of(const struct flowtab *tab,
+					      const struct flow *f,
+					      const struct flow_set *home,
+					      const struct flow_set *other,
+					      __u32 hash)
+{
+	__u32 index = flowtab_set_index(tab, hash);
+	__u64 at = (__u64)((const char *)f - (const char *)home);
+
+	if (at >= sizeof(*home)) {
+		at = (__u64)((const char *)f - (const char *)other);
+		index ^= 1;
+	}
+	return index * FLOW_WAYS + (__u32)(at / sizeof(*f)) % FLOW_WAYS;
+}
+
 /* Marks a set as overflowed. The rest of the word counts, so that a late
  * earlier holder cannot take back a mark that is newer than what it saw. */
 static __always_inline bool flowtab_mark(struct flow_set *home)
@@ -573,11 +591,7 @@ flowtab_write(const struct flowtab *tab, struct flow_set *even,
 		return FLOWTAB_LOCKED;
 	}
 	ch->word = live;
-#ifdef __bpf__
-	ch->index = 0;
-#else
-	ch->index = flowtab_index(tab, f);
-#endif
+	ch->index = flowtab_index_of(tab, f, home, other, entry->hash);
 	return FLOWTAB_INSERTED;
 }
 
@@ -624,9 +638,7 @@ flowtab_insert(const struct flowtab *tab, const struct flow *entry,
 	if (f) {
 		flowtab_copy_key(&ch->other, entry->hash, &entry->key);
 		ch->word = ch->other.word;
-#ifndef __bpf__
-		ch->index = flowtab_index(tab, f);
-#endif
+		ch->index = flowtab_index_of(tab, f, home, other, entry->hash);
 		result = FLOWTAB_EXISTED;
 	} else {
 		result = flowtab_write(tab, even, home, other, mine, entry,

@@ -144,10 +144,10 @@ static __always_inline __u64 icmp_quote_l4(void *l4, void *end, __u8 proto,
 
 	if (l4 + sizeof(*udp) > end)
 		return 0;
-	ports = csum_delta16(0, udp->sport, to->sport);
-	ports = csum_delta16(ports, udp->dport, to->dport);
-	udp->sport = to->sport;
-	udp->dport = to->dport;
+	ports = csum_delta16(0, udp->sport, to->dport);
+	ports = csum_delta16(ports, udp->dport, to->sport);
+	udp->sport = to->dport;
+	udp->dport = to->sport;
 	delta = ports;
 	if (proto == PROTO_UDP) {
 		old = udp->csum;
@@ -164,72 +164,91 @@ static __always_inline __u64 icmp_quote_l4(void *l4, void *end, __u8 proto,
 }
 
 /*
- * Translates an error: `outer` replaces its own addresses (ports unused),
- * `inner` those of the quoted packet. One step of TTL is taken.
+ * Translates an error: `to` is what a packet of the flow in the error's
+ * direction gets. Its addresses replace the error's own; what is quoted went
+ * the other way and gets them crosswise, ports too. One step of TTL is taken.
  */
-static __always_inline bool icmp_error_nat(void *data, void *end,
-					   const struct pkt *pkt,
-					   const struct quoted *q,
-					   const struct nat_to *outer,
-					   const struct nat_to *inner)
+static __always_inline bool icmp_error_nat6(void *data, void *end,
+					    const struct pkt *pkt,
+					    const struct quoted *q,
+					    const struct nat_to *to)
 {
-	void *l3 = PKT_L3(pkt, data), *q3 = data + (q->l3_off & 0x3fff);
+	struct ip6_hdr *ip = PKT_L3(pkt, data);
+	struct ip6_hdr *qip = data + (q->l3_off & 0x3fff);
 	struct icmp_hdr *icmp = PKT_L4(pkt, data);
 	__u64 delta = 0, pseudo = 0;
 	int i;
 
-	if ((void *)icmp + sizeof(*icmp) > end)
+	if ((void *)icmp + sizeof(*icmp) > end ||
+	    (void *)ip + sizeof(*ip) > end || (void *)qip + sizeof(*qip) > end)
 		return false;
-	if (pkt->flags & PKT_V6) {
-		struct ip6_hdr *ip = l3, *qip = q3;
-
-		if (l3 + sizeof(*ip) > end || q3 + sizeof(*qip) > end)
-			return false;
-	UNROLL
-		for (i = 0; i < 4; i++) {
-			/* ICMPv6 sums its own pseudo-header, too. */
-			delta = csum_delta32(delta, ip->src[i],
-					     outer->src.w[i]);
-			delta = csum_delta32(delta, ip->dst[i],
-					     outer->dst.w[i]);
-			ip->src[i] = outer->src.w[i];
-			ip->dst[i] = outer->dst.w[i];
-			pseudo = csum_delta32(pseudo, qip->src[i],
-					      inner->src.w[i]);
-			pseudo = csum_delta32(pseudo, qip->dst[i],
-					      inner->dst.w[i]);
-			qip->src[i] = inner->src.w[i];
-			qip->dst[i] = inner->dst.w[i];
-		}
-		ip->hop_limit--;
-		delta += (pseudo & 0xffffffff) + (pseudo >> 32);
-	} else {
-		struct ip4_hdr *ip = l3, *qip = q3;
-		__u64 head;
-		__be16 old;
-
-		if (l3 + sizeof(*ip) > end || q3 + sizeof(*qip) > end)
-			return false;
-		head = csum_delta32(0, ip->src, outer->src.w[3]);
-		head = csum_delta32(head, ip->dst, outer->dst.w[3]);
-		head = csum_delta16(head, be16(ip->ttl << 8),
-				    be16((ip->ttl - 1) << 8));
-		ip->src = outer->src.w[3];
-		ip->dst = outer->dst.w[3];
-		ip->ttl--;
-		ip->csum = csum_apply(ip->csum, head);
-		pseudo = csum_delta32(0, qip->src, inner->src.w[3]);
-		pseudo = csum_delta32(pseudo, qip->dst, inner->dst.w[3]);
-		qip->src = inner->src.w[3];
-		qip->dst = inner->dst.w[3];
-		old = qip->csum;
-		qip->csum = csum_apply(old, pseudo);
-		delta = csum_delta16(pseudo, old, qip->csum);
+	ROLLED
+	for (i = 0; i < 4; i++) {
+		/* ICMPv6 sums its own pseudo-header, too. */
+		delta = csum_delta32(delta, ip->src[i], to->src.w[i]);
+		delta = csum_delta32(delta, ip->dst[i], to->dst.w[i]);
+		ip->src[i] = to->src.w[i];
+		ip->dst[i] = to->dst.w[i];
+		barrier(); /* few registers, little stack */
 	}
+	ROLLED
+	for (i = 0; i < 4; i++) {
+		pseudo = csum_delta32(pseudo, qip->src[i], to->dst.w[i]);
+		pseudo = csum_delta32(pseudo, qip->dst[i], to->src.w[i]);
+		qip->src[i] = to->dst.w[i];
+		qip->dst[i] = to->src.w[i];
+		barrier();
+	}
+	ip->hop_limit--;
+	delta += (pseudo & 0xffffffff) + (pseudo >> 32);
 	delta += icmp_quote_l4(data + (q->l4_off & 0x3fff), end, q->proto,
-			       inner, pseudo);
+			       to, pseudo);
 	icmp->csum = csum_apply(icmp->csum, delta);
 	return true;
+}
+
+static __always_inline bool icmp_error_nat4(void *data, void *end,
+					    const struct pkt *pkt,
+					    const struct quoted *q,
+					    const struct nat_to *to)
+{
+	struct ip4_hdr *ip = PKT_L3(pkt, data);
+	struct ip4_hdr *qip = data + (q->l3_off & 0x3fff);
+	struct icmp_hdr *icmp = PKT_L4(pkt, data);
+	__u64 head, pseudo, delta;
+	__be16 old;
+
+	if ((void *)icmp + sizeof(*icmp) > end ||
+	    (void *)ip + sizeof(*ip) > end || (void *)qip + sizeof(*qip) > end)
+		return false;
+	head = csum_delta32(0, ip->src, to->src.w[3]);
+	head = csum_delta32(head, ip->dst, to->dst.w[3]);
+	head = csum_delta16(head, be16(ip->ttl << 8), be16((ip->ttl - 1) << 8));
+	ip->src = to->src.w[3];
+	ip->dst = to->dst.w[3];
+	ip->ttl--;
+	ip->csum = csum_apply(ip->csum, head);
+	pseudo = csum_delta32(0, qip->src, to->dst.w[3]);
+	pseudo = csum_delta32(pseudo, qip->dst, to->src.w[3]);
+	qip->src = to->dst.w[3];
+	qip->dst = to->src.w[3];
+	old = qip->csum;
+	qip->csum = csum_apply(old, pseudo);
+	delta = csum_delta16(pseudo, old, qip->csum);
+	delta += icmp_quote_l4(data + (q->l4_off & 0x3fff), end, q->proto,
+			       to, pseudo);
+	icmp->csum = csum_apply(icmp->csum, delta);
+	return true;
+}
+
+static __always_inline bool icmp_error_nat(void *data, void *end,
+					   const struct pkt *pkt,
+					   const struct quoted *q,
+					   const struct nat_to *to)
+{
+	if (pkt->flags & PKT_V6)
+		return icmp_error_nat6(data, end, pkt, q, to);
+	return icmp_error_nat4(data, end, pkt, q, to);
 }
 
 /* Turns an echo request into its reply, in place; TTL as a fresh packet. */

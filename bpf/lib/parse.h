@@ -24,6 +24,7 @@ enum parse_result {
 	PARSE_OK = 0,
 	PARSE_NOT_IP = 1,
 	PARSE_PASS = 2, /* no readable addresses */
+	PARSE_EXT = 3,	/* IPv6: parse_ip6_rest() is to be called, too */
 };
 
 enum pkt_bad {
@@ -243,7 +244,18 @@ parse_ip6(void *data, void *data_end, __u32 off, struct pkt *pkt)
 		parse_ports(data, data_end, pkt, off, end - off);
 		return PARSE_OK;
 	}
-	off = parse_ip6_ext(data, data_end, off, end, pkt);
+	return PARSE_EXT;
+}
+
+/* The slow half of parse_ip6: extension headers, and all but TCP and UDP. A
+ * step of its own because XDP wants it out of line. */
+static __always_inline enum parse_result
+parse_ip6_rest(void *data, void *data_end, struct pkt *pkt)
+{
+	__u32 off = pkt->l3_off & 0x3fff, end = off + pkt->l3_len;
+
+	off = parse_ip6_ext(data, data_end, off + (__u32)sizeof(struct ip6_hdr),
+			    end, pkt);
 	if (off)
 		parse_ports(data, data_end, pkt, off, end - off);
 	return PARSE_OK;
@@ -269,7 +281,8 @@ static __always_inline void parse_clear(struct pkt *pkt)
 	pkt->hash = 0;
 }
 
-/* From layer 3 on, at `off` from data; type: Ethernet type, network order. */
+/* From layer 3 on, at `off` from data; type: Ethernet type, network order.
+ * May return PARSE_EXT. */
 static __always_inline enum parse_result
 parse_l3(void *data, void *data_end, __u32 off, __be16 type, struct pkt *pkt)
 {
@@ -309,8 +322,9 @@ static __always_inline __u32 parse_eth(void *data, void *data_end,
 	return off;
 }
 
+/* May return PARSE_EXT. */
 static __always_inline enum parse_result
-parse_packet(void *data, void *data_end, struct pkt *pkt)
+parse_packet_fast(void *data, void *data_end, struct pkt *pkt)
 {
 	enum parse_result result;
 	__be16 type;
@@ -321,6 +335,16 @@ parse_packet(void *data, void *data_end, struct pkt *pkt)
 	result = parse_l3(data, data_end, off, type, pkt);
 	if (off != sizeof(struct eth_hdr))
 		pkt->flags |= PKT_TAGGED;
+	return result;
+}
+
+static __always_inline enum parse_result
+parse_packet(void *data, void *data_end, struct pkt *pkt)
+{
+	enum parse_result result = parse_packet_fast(data, data_end, pkt);
+
+	if (result == PARSE_EXT)
+		result = parse_ip6_rest(data, data_end, pkt);
 	return result;
 }
 
