@@ -186,7 +186,7 @@ void health_take_state(struct health *health, int slot,
 int health_admin(struct health *health, const char *name,
 		 enum health_admin admin, uint32_t delay_s)
 {
-	struct health_service *s = table_find_name(health, name);
+	struct health_service *s = health_table_find_name(health, name);
 	char why[64];
 
 	if (!s)
@@ -221,7 +221,7 @@ int health_admin(struct health *health, const char *name,
 
 int health_set_owned(struct health *health, uint64_t entity, bool owned)
 {
-	struct health_service *s = table_find(health, entity);
+	struct health_service *s = health_table_find(health, entity);
 
 	if (!s)
 		return -ENOENT;
@@ -236,7 +236,7 @@ int health_set_remote(struct health *health, uint64_t entity,
 		      enum health_observed observed, const char *reason,
 		      uint32_t response_us)
 {
-	struct health_service *s = table_find(health, entity);
+	struct health_service *s = health_table_find(health, entity);
 
 	if (!s)
 		return -ENOENT;
@@ -258,7 +258,7 @@ int health_set_remote(struct health *health, uint64_t entity,
 int health_status(const struct health *health, uint64_t entity,
 		  struct health_status *ret)
 {
-	const struct health_service *s = table_find(health, entity);
+	const struct health_service *s = health_table_find(health, entity);
 
 	if (!s)
 		return -ENOENT;
@@ -351,11 +351,11 @@ int health_new(uv_loop_t *loop, const struct health_options *options,
 	health->loop = loop;
 	health->ops = *ops;
 	health->ctx = ctx;
-	r = table_init(health);
+	r = health_table_init(health);
 	if (!r)
 		r = pool_init(health, options->prober_path);
 	if (r) {
-		table_deinit(health);
+		health_table_deinit(health);
 		free(health);
 		return r;
 	}
@@ -388,7 +388,7 @@ static void on_gone(uv_handle_t *handle)
 	}
 	tries_deinit(health);
 	pool_deinit(health);
-	table_deinit(health);
+	health_table_deinit(health);
 	state_file_free(&health->restored);
 	free(health->state_path);
 	free(health);
@@ -414,7 +414,7 @@ void health_free(struct health *health)
 
 int health_apply(struct health *health, const struct config *config)
 {
-	int r = table_apply(health, config);
+	int r = health_table_apply(health, config);
 
 	if (r)
 		return r;

@@ -77,14 +77,14 @@ struct health_table {
 /* A change of definition gets a new id before the old one is free. */
 #define HEALTH_MONITOR_IDS (2 * MONITORS_MAX)
 
-int table_init(struct health *health);
-void table_deinit(struct health *health);
-int table_apply(struct health *health, const struct config *config);
+int health_table_init(struct health *health);
+void health_table_deinit(struct health *health);
+int health_table_apply(struct health *health, const struct config *config);
 /* A service's address and port as one number, for the state file. */
-uint64_t table_where(const union ip_addr *addr, uint16_t port);
-struct health_service *table_find(const struct health *health,
+uint64_t health_table_where(const union ip_addr *addr, uint16_t port);
+struct health_service *health_table_find(const struct health *health,
 				  uint64_t entity);
-struct health_service *table_find_name(const struct health *health,
+struct health_service *health_table_find_name(const struct health *health,
 				       const char *name);
 
 /* ---- pool.c ----------------------------------------------------------- */

@@ -91,7 +91,7 @@ static struct json_object *binding_json(const struct health *health,
 struct json_object *health_bindings_json(const struct health *health,
 					 uint64_t entity)
 {
-	const struct health_service *s = table_find(health, entity);
+	const struct health_service *s = health_table_find(health, entity);
 	struct json_object *list;
 
 	if (!s)

@@ -17,7 +17,7 @@
 
 struct state_file_entry {
 	uint64_t entity;
-	uint64_t where; /* table_where(): address and port */
+	uint64_t where; /* health_table_where(): address and port */
 	int64_t since_s;
 	uint8_t admin;	  /* enum svc_admin */
 	uint8_t observed; /* enum health_observed */

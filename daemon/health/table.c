@@ -22,7 +22,7 @@ struct plan {
 	struct health_service **services; /* per config service */
 };
 
-int table_init(struct health *health)
+int health_table_init(struct health *health)
 {
 	struct health_table *t = &health->table;
 
@@ -56,7 +56,7 @@ static void free_service(struct health_service *service)
 	free(service);
 }
 
-void table_deinit(struct health *health)
+void health_table_deinit(struct health *health)
 {
 	struct health_table *t = &health->table;
 
@@ -72,7 +72,7 @@ void table_deinit(struct health *health)
 	u64_map_deinit(&t->by_entity);
 }
 
-struct health_service *table_find(const struct health *health, uint64_t entity)
+struct health_service *health_table_find(const struct health *health, uint64_t entity)
 {
 	uint32_t slot;
 
@@ -81,10 +81,10 @@ struct health_service *table_find(const struct health *health, uint64_t entity)
 		       NULL;
 }
 
-struct health_service *table_find_name(const struct health *health,
+struct health_service *health_table_find_name(const struct health *health,
 				       const char *name)
 {
-	return table_find(health, config_entity("service", name));
+	return health_table_find(health, config_entity("service", name));
 }
 
 /* ---- building --------------------------------------------------------- */
@@ -211,7 +211,7 @@ static int build_bindings(struct health *health, const struct plan *plan,
 	return 0;
 }
 
-uint64_t table_where(const union ip_addr *addr, uint16_t port)
+uint64_t health_table_where(const union ip_addr *addr, uint16_t port)
 {
 	/* FNV-1a; only compared with what this function gave. */
 	uint64_t hash = 0xcbf29ce484222325ull;
@@ -233,7 +233,7 @@ static int build_service(struct health *health, const struct plan *plan,
 			 const struct state_file_entry *restored,
 			 struct health_service **ret)
 {
-	struct health_service *former = table_find(health, config->entity);
+	struct health_service *former = health_table_find(health, config->entity);
 	struct health_service *old = former, *s;
 	enum svc_admin admin = config->enabled ? SVC_ADMIN_ENABLED :
 						 SVC_ADMIN_DISABLED;
@@ -251,7 +251,7 @@ static int build_service(struct health *health, const struct plan *plan,
 		old = NULL;
 		restored = NULL;
 	}
-	if (restored && restored->where != table_where(&config->addr,
+	if (restored && restored->where != health_table_where(&config->addr,
 						       config->port))
 		restored = NULL;
 	memcpy(s->name, config->name, sizeof(s->name));
@@ -370,7 +370,7 @@ static bool same_numbers(const struct health_service *a,
 static void place(struct health *health, struct health_service *s)
 {
 	struct health_table *t = &health->table;
-	struct health_service *old = table_find(health, s->entity);
+	struct health_service *old = health_table_find(health, s->entity);
 	bool changed = true;
 
 	s->fresh = !old;
@@ -509,7 +509,7 @@ static void announce(struct health *health, struct plan *plan)
 	}
 }
 
-int table_apply(struct health *health, const struct config *config)
+int health_table_apply(struct health *health, const struct config *config)
 {
 	struct plan plan = { .config = config };
 	struct u64_map wanted = { 0 };

@@ -184,7 +184,7 @@ static char *format_states(struct health *health, size_t *ret_len)
 		if (!s)
 			continue;
 		e->entity = s->entity;
-		e->where = table_where(&s->addr, s->port);
+		e->where = health_table_where(&s->addr, s->port);
 		e->since_s = s->since_s;
 		e->admin = s->fsm.admin;
 		e->observed = s->fsm.observed;
