@@ -227,6 +227,19 @@ static void own_all_buckets(const struct apply *a, uint32_t node_id)
 		*maps_node_bucket(&a->dp->maps, i) = all;
 }
 
+/* The last of what can fail, and it undoes itself. */
+static int new_cluster(struct apply *a, const struct config *next,
+		       struct config_error *e)
+{
+	int err = clustering_apply(a->clustering, next);
+
+	if (err)
+		snprintf(e->text, sizeof(e->text),
+			 "$.cluster: %s (the log has the details)",
+			 strerror(-err));
+	return err;
+}
+
 int apply_config(struct apply *a, struct config *next, struct config_error *e)
 {
 	struct steps steps = { 0 };
@@ -245,13 +258,15 @@ int apply_config(struct apply *a, struct config *next, struct config_error *e)
 		err = new_health(a, next, &steps, e);
 	if (!err)
 		err = new_engines(a, next, &steps, e);
+	if (!err)
+		err = new_cluster(a, next, e);
 	if (err) {
 		undo(a, &steps);
 		log_err("configuration refused, nothing changed: %s", e->text);
 		return err;
 	}
-	if (!next->cluster.enabled)
-		own_all_buckets(a, next->node_id);
+	/* Also in a cluster: packets are handled where they arrive. */
+	own_all_buckets(a, next->node_id);
 	publish_commit(a->publish, state_of, a);
 	drop_ifaces(a, next);
 	config_free(a->config);

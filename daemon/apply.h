@@ -10,11 +10,12 @@
  *   4. new program if its options differ: load, exchange
  *   5. health: monitors, services, number of probers
  *   6. engines: their number
+ *   7. cluster: peers, keys, services
  * From here on nothing can fail:
- *   7. publish_commit: services, tables, vservers, then their addresses
- *   8. interfaces that are no longer configured: off
+ *   8. publish_commit: services, tables, vservers, then their addresses
+ *   9. interfaces that are no longer configured: off
  *
- * Steps 1–6 change nothing that a packet could notice, except for engines that
+ * Steps 1–7 change nothing that a packet could notice, except for engines that
  * start or stop; so a packet sees the old configuration or the new one.
  */
 #ifndef SLUICE_APPLY_H
@@ -22,6 +23,7 @@
 
 #include "bpf/datapath.h"
 #include "bpf/publish.h"
+#include "clustering.h"
 #include "config/config.h"
 #include "control/engine_supervisor.h"
 #include "health/health.h"
@@ -31,6 +33,7 @@ struct apply {
 	struct publish *publish;
 	struct engine_supervisor *engines;
 	struct health *health;
+	struct clustering *clustering;
 	struct config *config; /* what is in effect; owned; NULL at first */
 	uint64_t generation;   /* configurations applied by this daemon */
 	bool saved;	       /* the file says the same */

@@ -19,6 +19,7 @@
 #include "control/config_api.h"
 #include "control/datapath_api.h"
 #include "control/flow_api.h"
+#include "control/health_api.h"
 #include "control/object_api.h"
 #include "util/log.h"
 #include "util/notify.h"
@@ -59,6 +60,7 @@ static void on_state(void *ctx, const struct health_event *event)
 
 	if (!publish_service_state(d->publish, event->entity, event->state))
 		uv_timer_start(&d->flush, on_flush, 0, 0);
+	health_api_event(event);
 }
 
 static void on_slow_start(void *ctx, uint64_t entity, uint16_t scale)
@@ -74,6 +76,7 @@ static void on_response(void *ctx, uint64_t entity, uint32_t response_us)
 	struct daemon *d = ctx;
 
 	publish_service_response(d->publish, entity, response_us);
+	clustering_changed(&d->clustering, entity);
 }
 
 static void on_load(void *ctx, uint64_t entity, uint32_t load, bool over)
@@ -81,6 +84,7 @@ static void on_load(void *ctx, uint64_t entity, uint32_t load, bool over)
 	struct daemon *d = ctx;
 
 	publish_service_load(d->publish, entity, load);
+	clustering_changed(&d->clustering, entity);
 }
 
 static const struct svc_load *load_of(struct daemon *d, uint64_t entity)
@@ -165,6 +169,15 @@ static int on_scale(void *ctx, uint32_t count, char *ret_error, size_t len)
 				  len);
 }
 
+
+static int on_scale_probers(void *ctx, uint32_t count, char *ret_error,
+			    size_t len)
+{
+	struct daemon *d = ctx;
+
+	return config_api_set_top(d->config_api, "probers", count, ret_error,
+				  len);
+}
 
 static void reload(struct daemon *d)
 {
@@ -336,9 +349,19 @@ static int start_workers(struct daemon *d)
 		log_err("cannot start probing: %s", strerror(-err));
 		return err;
 	}
+	err = clustering_init(&d->clustering, &d->loop, d->health,
+			      d->options->state_dir, d->api);
+	if (err)
+		goto free_health;
 	err = engine_supervisor_new(&d->loop, &engines, &d->engines);
 	if (err)
-		health_free(d->health);
+		goto free_clustering;
+	return 0;
+
+free_clustering:
+	clustering_deinit(&d->clustering);
+free_health:
+	health_free(d->health);
 	return err;
 }
 
@@ -354,6 +377,7 @@ static void add_routes(struct daemon *d)
 	datapath_api_routes(d->api, &d->datapath_api);
 	flow_api_routes(d->api, &d->apply);
 	object_api_routes(d->api, &d->apply);
+	health_api_routes(d->api, d->health, on_current, on_scale_probers, d);
 	engine_supervisor_routes(d->engines, d->api);
 }
 
@@ -383,7 +407,8 @@ static int configure_and_run(struct daemon *d, struct config *config)
 	d->apply = (struct apply){ .dp = &d->dp,
 				   .publish = d->publish,
 				   .engines = d->engines,
-				   .health = d->health };
+				   .health = d->health,
+				   .clustering = &d->clustering };
 	err = apply_config(&d->apply, config, &e);
 	if (err) {
 		/* Leave nothing behind that was not there before. */
@@ -456,6 +481,7 @@ int daemon_run(const struct daemon_options *options)
 	config = NULL;
 
 	engine_supervisor_free(d.engines, d.remove);
+	clustering_deinit(&d.clustering);
 	health_free(d.health);
 free_api:
 	api_free(d.api);

@@ -9,6 +9,7 @@
 #include <uv.h>
 #include "apply.h"
 #include "bpf/flow_scan.h"
+#include "clustering.h"
 #include "control/datapath_api.h"
 
 
@@ -28,6 +29,7 @@ struct daemon {
 	struct flow_scan scan;
 	struct api *api;
 	struct health *health;
+	struct clustering clustering;
 	struct engine_supervisor *engines;
 	struct config_api *config_api;
 	struct apply apply;
