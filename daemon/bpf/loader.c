@@ -152,7 +152,7 @@ static int mismatch(struct bpf_map *map, const struct bpf_map_info *info,
 }
 
 /* Kernels add flags of their own to what was asked for. */
-#define FLAGS_OURS (BPF_F_MMAPABLE | BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG)
+#define FLAGS_OURS (BPF_F_MMAPABLE | BPF_F_NO_PREALLOC)
 
 static int reuse_map(struct bpf_map *map, const char *path,
 		     struct config_error *e)
