@@ -86,11 +86,14 @@ static int run_object(struct cli *cli, int argc, char **argv)
 		return CLI_USAGE;
 	argc--;
 	argv++;
+	command = lookup_default(object);
 	if (argc > 0 && is_help(argv[0])) {
-		help_object(stdout, object);
+		if (command && !command->name[0])
+			help_command(stdout, command);
+		else
+			help_object(stdout, object);
 		return CLI_DONE;
 	}
-	command = lookup_default(object);
 	/* Objects that are commands themselves take all words. */
 	if (command && (!command->name[0] || argc == 0))
 		return run_command(cli, command, argc, argv);
