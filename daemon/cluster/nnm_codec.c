@@ -172,6 +172,7 @@ static void put_hello(struct wire_writer *w, const struct message *m)
 	wire_put_u32(w, h->heard);
 	wire_put_u32(w, h->accused);
 	wire_put_u32(w, h->synced);
+	wire_put_u32(w, h->synced_lives);
 	wire_put_u32(w, h->config_seq);
 	wire_put_u64(w, h->config_digest);
 	wire_put_u64(w, h->record_digest);
@@ -190,6 +191,7 @@ static void get_hello(struct wire_reader *r, struct message *m)
 	h->heard = wire_get_u32(r);
 	h->accused = wire_get_u32(r);
 	h->synced = wire_get_u32(r);
+	h->synced_lives = wire_get_u32(r);
 	h->config_seq = wire_get_u32(r);
 	h->config_digest = wire_get_u64(r);
 	h->record_digest = wire_get_u64(r);

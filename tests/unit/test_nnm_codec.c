@@ -45,8 +45,8 @@ static const struct service_state service = {
 
 static const char *const golden[] = {
 	/* hello */
-	"000000340000000701050000000000000000002a000000070000000600000001"
-	"000000030000000c00000000000011110000000000002222",
+	"000000380000000701050000000000000000002a000000070000000600000001"
+	"00000003a1a2a3a40000000c00000000000011110000000000002222",
 	/* prepare */
 	"010000140000000000000005000000000000004100000007",
 	/* promise, nothing accepted */
@@ -116,7 +116,8 @@ static struct message sample(size_t row)
 		m.hello = (struct msg_hello){
 			.seq = 7, .admin = ADMIN_PASSIVE,
 			.flags = HELLO_LATE | HELLO_READY, .view = 42, .configured = 7,
-			.heard = 6, .accused = 1, .synced = 3, .config_seq = 12,
+			.heard = 6, .accused = 1, .synced = 3,
+			.synced_lives = 0xa1a2a3a4, .config_seq = 12,
 			.config_digest = 0x1111, .record_digest = 0x2222,
 		};
 		break;
