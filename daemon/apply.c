@@ -114,6 +114,7 @@ static int new_program(struct apply *a, const struct config *next,
 	steps->old_options = a->dp->options;
 	err = datapath_swap(a->dp, &options, e);
 	steps->swapped = !err;
+	engine_supervisor_set_key(a->engines, a->dp->options.rss_key);
 	return err;
 }
 
@@ -169,6 +170,8 @@ static void undo(struct apply *a, const struct steps *steps)
 		log_err("rollback: monitors keep the refused configuration");
 	if (steps->swapped && datapath_swap(a->dp, &steps->old_options, &e))
 		log_err("rollback: %s", e.text);
+	if (steps->swapped)
+		engine_supervisor_set_key(a->engines, a->dp->options.rss_key);
 	for (slot = 0; slot < IFACES_MAX; slot++) {
 		if (!(steps->added >> slot & 1))
 			continue;

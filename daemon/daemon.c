@@ -327,6 +327,7 @@ static int start_workers(struct daemon *d)
 	const int *fd = d->dp.maps.fd;
 	const struct engine_supervisor_options engines = {
 		.run_dir = d->options->run_dir,
+		.rss_key = d->dp.options.rss_key,
 		.maps = { .conf = fd[MAPS_conf],
 			  .vips = fd[MAPS_vips],
 			  .vservers = fd[MAPS_vservers],

@@ -88,6 +88,18 @@ static uint32_t wanted_queues(const struct engine_supervisor *s)
 	return n;
 }
 
+/* Tells the engines, unless they know. */
+static void publish_key(struct engine_supervisor *s)
+{
+	struct engine_ctl *ctl = s->memory.ctl;
+
+	if (!s->memory.ready ||
+	    !memcmp(ctl->rss_key, s->rss_key, sizeof(s->rss_key)))
+		return;
+	memcpy(ctl->rss_key, s->rss_key, sizeof(s->rss_key));
+	__atomic_fetch_add(&ctl->key_change, 1, __ATOMIC_RELEASE);
+}
+
 static int sync_memory(struct engine_supervisor *s)
 {
 	uint32_t pools = wanted_queues(s), per_pool;
@@ -111,8 +123,6 @@ static int sync_memory(struct engine_supervisor *s)
 	if (err)
 		log_err("packet memory of %u x %u frames: %s", pools, per_pool,
 			strerror(-err));
-	else
-		memcpy(s->memory.ctl->rss_key, s->rss_key, sizeof(s->rss_key));
 	return err;
 }
 
@@ -202,6 +212,7 @@ void engine_supervisor_sync(struct engine_supervisor *s)
 {
 	if (!s->count || awaiting(s) || sync_memory(s))
 		return;
+	publish_key(s);
 	sync_pools(s);
 	for (uint32_t i = 0; i < ENGINES_MAX; i++) {
 		struct engine_slot *slot = &s->slot[i];
@@ -499,6 +510,12 @@ int engine_supervisor_set_count(struct engine_supervisor *s, uint32_t count)
 	engine_supervisor_table(s);
 	engine_supervisor_sync(s);
 	return 0;
+}
+
+void engine_supervisor_set_key(struct engine_supervisor *s, const uint8_t *key)
+{
+	memcpy(s->rss_key, key, sizeof(s->rss_key));
+	publish_key(s);
 }
 
 uint32_t engine_supervisor_count(const struct engine_supervisor *s)

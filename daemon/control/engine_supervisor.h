@@ -71,6 +71,11 @@ int engine_supervisor_remove_interface(struct engine_supervisor *supervisor,
 int engine_supervisor_set_count(struct engine_supervisor *supervisor,
 				uint32_t count);
 
+/* The RSS key is another one (KEY: 40 bytes); engines follow within 10 ms. To
+ * be called only while no flows exist: they were hashed with the old one. */
+void engine_supervisor_set_key(struct engine_supervisor *supervisor,
+			       const uint8_t *key);
+
 /* Engines that are ready and take work; the wish. */
 uint32_t engine_supervisor_ready(const struct engine_supervisor *supervisor);
 uint32_t engine_supervisor_count(const struct engine_supervisor *supervisor);

@@ -61,6 +61,20 @@ static struct json_object *show_engine(const struct engine_supervisor *s,
 	return o;
 }
 
+static void put_census(struct json_object *o, const struct frames_census *c)
+{
+	put(o, "total", c->total);
+	put(o, "fill", c->fill);
+	put(o, "rx", c->rx);
+	put(o, "held", c->held);
+	put(o, "tx", c->tx);
+	put(o, "completion", c->completion);
+	put(o, "free", c->free + c->local + c->quarantine);
+	put(o, "quarantine", c->quarantine);
+	put(o, "misfiled", c->misfiled);
+	put(o, "completions_late", c->completions_late);
+}
+
 static struct json_object *show_frames(struct engine_supervisor *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -70,16 +84,7 @@ static struct json_object *show_frames(struct engine_supervisor *s)
 	frames_census(s->memory.frames, &c);
 	for (uint32_t p = 0; p < s->memory.frames->n_pools; p++)
 		recoveries += s->memory.ctl->pool[p].lock_recoveries;
-	put(o, "total", c.total);
-	put(o, "fill", c.fill);
-	put(o, "rx", c.rx);
-	put(o, "held", c.held);
-	put(o, "tx", c.tx);
-	put(o, "completion", c.completion);
-	put(o, "free", c.free + c.local + c.quarantine);
-	put(o, "quarantine", c.quarantine);
-	put(o, "misfiled", c.misfiled);
-	put(o, "completions_late", c.completions_late);
+	put_census(o, &c);
 	put(o, "reclaimed", s->memory.ctl->frames_reclaimed);
 	put(o, "lock_recoveries", recoveries);
 	json_object_object_add(o, "reclaiming",
@@ -95,6 +100,7 @@ static struct json_object *show_pools(struct engine_supervisor *s)
 
 	for (uint32_t p = 0; p < s->memory.frames->n_pools; p++) {
 		const struct ctl_pool *cp = &s->memory.ctl->pool[p];
+		struct frames_census c;
 		struct json_object *o;
 
 		if (!cp->used || cp->iface >= IFACES_MAX)
@@ -106,6 +112,8 @@ static struct json_object *show_pools(struct engine_supervisor *s)
 			json_object_new_string(s->iface[cp->iface].name));
 		put(o, "ifindex", cp->ifindex);
 		put(o, "queue", cp->queue);
+		frames_census_pool(s->memory.frames, p, &c);
+		put_census(o, &c);
 		json_object_array_add(list, o);
 	}
 	return list;

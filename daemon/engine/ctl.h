@@ -76,6 +76,8 @@ struct engine_ctl {
 	uint32_t version;
 	uint64_t instance; /* random: engines of one packet memory agree */
 	uint8_t rss_key[40]; /* for the hash of NAT flows' way back */
+	uint32_t key_change; /* counts changes of it */
+	uint32_t pad;
 	uint32_t frames;   /* all */
 	uint32_t frames_per_pool; /* power of two: also the rings' size */
 	uint32_t pools;		  /* frames / frames_per_pool */

@@ -115,6 +115,7 @@ struct engine {
 	struct engine_maps maps;
 	struct flowtab flowtab;
 	uint32_t *toeplitz;
+	uint32_t key_seen;
 	struct pick *pick;
 	struct nexthop *nexthop;
 	struct engine_hold *hold;

@@ -414,71 +414,107 @@ uint32_t frames_refill(struct frames *frames, uint64_t now_ms)
 	return waiting;
 }
 
-static void census_pool(const struct frames *frames, uint32_t pool,
+static void count_frame(const struct frames *frames, uint32_t frame,
+			uint32_t consumer, uint32_t producer,
 			struct frames_census *c)
 {
+	const struct frames_pool *fp =
+		&frames->pool[frame >> frames->pool_shift];
+	uint64_t rec = rec_load(frames->ctl, frame);
+	uint32_t arg = FRAME_REC_ARG(rec);
+
+	switch (FRAME_REC_STATE(rec)) {
+	case FRAME_FILL:
+		if (seq_before(arg, consumer)) {
+			c->rx++;
+			break;
+		}
+		c->fill++;
+		if (fp->mapped && seq_before(arg, producer) &&
+		    frames_of_addr(*xsk_ring_addr(&fp->fill, arg)) != frame)
+			c->misfiled++;
+		break;
+	case FRAME_HELD:
+		c->held++;
+		break;
+	case FRAME_TX:
+		c->tx++;
+		break;
+	case FRAME_LOCAL:
+		c->local++;
+		break;
+	case FRAME_QUARANTINE:
+		c->quarantine++;
+		break;
+	default:
+		c->free++;
+		break;
+	}
+}
+
+/* Frames of POOL in the completion ring of pool THROUGH. */
+static uint32_t completed(const struct frames *frames, uint32_t pool,
+			  uint32_t through)
+{
+	const struct xsk_ring *ring = &frames->pool[through].completion;
+	uint32_t consumer, producer, n = 0;
+
+	if (!frames->pool[through].mapped)
+		return 0;
+	consumer = xsk_ring_load(ring->consumer);
+	producer = xsk_ring_load(ring->producer);
+	if (producer - consumer > ring->mask + 1)
+		return 0;
+	for (; consumer != producer; consumer++)
+		n += frames_of_addr(*xsk_ring_addr(ring, consumer)) >>
+			     frames->pool_shift == pool;
+	return n;
+}
+
+void frames_census_pool(const struct frames *frames, uint32_t pool,
+			struct frames_census *ret)
+{
 	const struct frames_pool *fp = &frames->pool[pool];
-	const struct engine_ctl *ctl = frames->ctl;
+	struct frames_census c = { .total = 1u << frames->pool_shift };
 	uint32_t first = pool << frames->pool_shift;
-	uint32_t consumer = 0, producer = 0;
+	uint32_t consumer = 0, producer = 0, done = 0;
 
 	if (fp->mapped) {
 		/* Consumer first: a frame put in meanwhile is beyond it. */
 		consumer = xsk_ring_load(fp->fill.consumer);
 		producer = xsk_ring_load(fp->fill.producer);
 	}
-	for (uint32_t i = first; i < first + (1u << frames->pool_shift); i++) {
-		uint64_t rec = rec_load(ctl, i);
-		uint32_t arg = FRAME_REC_ARG(rec);
-
-		switch (FRAME_REC_STATE(rec)) {
-		case FRAME_FILL:
-			if (seq_before(arg, consumer)) {
-				c->rx++;
-				break;
-			}
-			c->fill++;
-			if (fp->mapped && seq_before(arg, producer) &&
-			    frames_of_addr(*xsk_ring_addr(&fp->fill, arg)) != i)
-				c->misfiled++;
-			break;
-		case FRAME_HELD:
-			c->held++;
-			break;
-		case FRAME_TX:
-			c->tx++;
-			break;
-		case FRAME_LOCAL:
-			c->local++;
-			break;
-		case FRAME_QUARANTINE:
-			c->quarantine++;
-			break;
-		default:
-			c->free++;
-			break;
-		}
-	}
-}
-
-void frames_census(const struct frames *frames, struct frames_census *ret)
-{
-	const struct engine_ctl *ctl = frames->ctl;
-	struct frames_census c = { .total = frames->n_frames };
-	uint32_t done = 0;
-
-	for (uint32_t p = 0; p < frames->n_pools; p++) {
-		const struct frames_pool *fp = &frames->pool[p];
-
-		census_pool(frames, p, &c);
-		c.completions_late += ctl->pool[p].completions_late;
-		if (fp->mapped)
-			done += xsk_ring_load(fp->completion.producer) -
-				xsk_ring_load(fp->completion.consumer);
-	}
+	for (uint32_t i = first; i < first + c.total; i++)
+		count_frame(frames, i, consumer, producer, &c);
+	for (uint32_t p = 0; p < frames->n_pools; p++)
+		done += completed(frames, pool, p);
 	/* Entries in completion rings are frames in TX, counted above; the
 	 * rings may have moved on since. */
 	c.completion = done < c.tx ? done : c.tx;
 	c.tx -= c.completion;
+	c.completions_late = frames->ctl->pool[pool].completions_late;
 	*ret = c;
+}
+
+void frames_census(const struct frames *frames, struct frames_census *ret)
+{
+	struct frames_census all = { 0 };
+
+	for (uint32_t p = 0; p < frames->n_pools; p++) {
+		struct frames_census c;
+
+		frames_census_pool(frames, p, &c);
+		all.fill += c.fill;
+		all.rx += c.rx;
+		all.held += c.held;
+		all.tx += c.tx;
+		all.completion += c.completion;
+		all.local += c.local;
+		all.quarantine += c.quarantine;
+		all.free += c.free;
+		all.total += c.total;
+		all.misfiled += c.misfiled;
+		all.completions_late += c.completions_late;
+	}
+	*ret = all;
 }

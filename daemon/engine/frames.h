@@ -131,6 +131,10 @@ void frames_retire_pool(struct frames *frames, uint32_t pool, uint64_t now_ms);
  * number that must wait (quarantine, busy lock). */
 uint32_t frames_refill(struct frames *frames, uint64_t now_ms);
 
+/* Of the frames of one pool, wherever they are. */
+void frames_census_pool(const struct frames *frames, uint32_t pool,
+			struct frames_census *ret);
+/* Of all. */
 void frames_census(const struct frames *frames, struct frames_census *ret);
 
 #endif

@@ -101,10 +101,22 @@ static void drain(struct engine *engine)
 			 engine->drain_seen, __ATOMIC_RELEASE);
 }
 
+static void follow_key(struct engine *engine)
+{
+	uint32_t change = __atomic_load_n(&engine->ctl->key_change,
+					  __ATOMIC_ACQUIRE);
+
+	if (change == engine->key_seen)
+		return;
+	engine->key_seen = change;
+	toeplitz_tables_build(engine->ctl->rss_key, engine->toeplitz);
+}
+
 static void beat(struct engine *engine)
 {
 	uint64_t window = engine->now_ns - engine->load_ns;
 
+	follow_key(engine);
 	__atomic_store_n(&engine->info->heartbeat_ns, engine->now_ns,
 			 __ATOMIC_RELAXED);
 	engine->beat_ns = engine->now_ns;

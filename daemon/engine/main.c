@@ -153,6 +153,7 @@ static int prepare(struct engine *engine)
 	engine->toeplitz = calloc(TOEPLITZ_TABLE_LEN, sizeof(uint32_t));
 	if (!engine->toeplitz)
 		return -ENOMEM;
+	engine->key_seen = engine->ctl->key_change;
 	toeplitz_tables_build(engine->ctl->rss_key, engine->toeplitz);
 	err = pick_new(&tables, engine->slot, &engine->pick);
 	if (!err)
