@@ -103,10 +103,15 @@ netns_port() {
 }
 
 # What a native XDP program at the far end of PORT needs: whole checksums and
-# no segments larger than the MTU in what it receives, and NAPI here (which
-# GRO switches on) to accept what it transmits.
+# no segments larger than the MTU in what it receives, and NAPI here, which an
+# XDP program brings, to accept what it transmits.
 netns_port_raw() {
 	in_ns "$FABRIC" ethtool -K "$1" tx off tso off >/dev/null 2>&1 || true
+	in_ns "$FABRIC" ip link set "$1" xdpdrv obj \
+		"$B/tests/netns/pass.bpf.o" sec xdp ||
+		fail "cannot attach a passing program to $1 (make tests builds it)"
+	# Off first: a bridge's port may have the flag without the NAPI.
+	in_ns "$FABRIC" ethtool -K "$1" gro off >/dev/null
 	in_ns "$FABRIC" ethtool -K "$1" gro on >/dev/null
 }
 
