@@ -117,3 +117,8 @@ void clustering_changed(struct clustering *c, uint64_t entity)
 	if (c->cluster && status_of(c, entity, &state, &owned) && owned)
 		cluster_local_state(c->cluster, &state);
 }
+
+struct json_object *clustering_show_service(const struct clustering *c, uint64_t entity)
+{
+	return c->cluster ? cluster_show_service(c->cluster, entity) : NULL;
+}

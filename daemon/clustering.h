@@ -15,6 +15,7 @@ struct cluster;
 struct cluster_api;
 struct config;
 struct health;
+struct json_object;
 
 struct clustering {
 	uv_loop_t *loop;
@@ -38,5 +39,9 @@ int clustering_apply(struct clustering *c, const struct config *config);
 
 /* Something about the service may have changed in health: tells the cluster. */
 void clustering_changed(struct clustering *c, uint64_t entity);
+
+/* For `service show NAME`: a new object; NULL without a cluster. */
+struct json_object *clustering_show_service(const struct clustering *c,
+					    uint64_t entity);
 
 #endif

@@ -60,6 +60,7 @@ static void on_state(void *ctx, const struct health_event *event)
 
 	if (!publish_service_state(d->publish, event->entity, event->state))
 		uv_timer_start(&d->flush, on_flush, 0, 0);
+	clustering_changed(&d->clustering, event->entity);
 	health_api_event(event);
 }
 

@@ -240,7 +240,7 @@ static void get_service(const struct apply *a, const char *name,
 			struct api_reply *reply)
 {
 	const struct config_service *s = config_find_service(a->config, name);
-	struct json_object **by, *bindings;
+	struct json_object **by, *bindings, *cluster;
 
 	if (!s) {
 		api_fail(reply, 404, "no service named %s", name);
@@ -253,6 +253,11 @@ static void get_service(const struct apply *a, const char *name,
 	bindings = health_bindings_json(a->health, s->entity);
 	if (bindings)
 		json_object_object_add(reply->json, "bindings", bindings);
+	cluster = a->clustering ?
+			  clustering_show_service(a->clustering, s->entity) :
+			  NULL;
+	if (cluster)
+		json_object_object_add(reply->json, "cluster", cluster);
 }
 
 static void get_services(void *ctx, const struct api_request *request,
