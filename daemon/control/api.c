@@ -297,6 +297,8 @@ static enum MHD_Result dispatch(struct exchange *exchange, const char *path,
 	}
 	if (exchange->pending)
 		return send_reply(connection, &exchange->pending->reply, NULL);
+	if (reply.rows.key && reply.status < 400)
+		return api_rows_serve(&reply.rows, connection);
 	return send_reply(connection, &reply, NULL);
 }
 

@@ -31,10 +31,23 @@ struct api_request {
 	void *connection;	  /* for api_query(), api_defer() */
 };
 
+/* A long list that is made row by row as the client takes it, so that 70 000
+ * rows neither stop the loop nor stand in memory: {"KEY": [row, …]}. */
+struct api_rows {
+	const char *key; /* NULL: no rows */
+	/* Row I as a new object, or NULL behind the last one. Called with 0,
+	 * 1, 2, … in later turns of the loop: what the rows are of may have
+	 * changed meanwhile, so I must be checked against what is there now. */
+	struct json_object *(*next)(void *ctx, size_t i);
+	void (*done)(void *ctx); /* once, also if the client goes; optional */
+	void *ctx;
+};
+
 /* Fill in what is not the default (200, no body). */
 struct api_reply {
 	int status;
 	struct json_object *json; /* ownership passes to the API */
+	struct api_rows rows;	  /* in place of json */
 	char error[512];	  /* status ≥ 400: one line: what, remedy */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What api.c (requests) and api_topic.c (streams) share.
+ * What api.c (requests), api_rows.c (long lists) and api_topic.c (streams)
+ * share.
  */
 #ifndef SLUICE_API_INTERNAL_H
 #define SLUICE_API_INTERNAL_H
@@ -46,6 +47,10 @@ struct api {
 
 /* Runs libmicrohttpd soon; called when a connection was resumed. */
 void api_wake(struct api *api);
+
+/* Answers with rows. */
+enum MHD_Result api_rows_serve(const struct api_rows *rows,
+			       struct MHD_Connection *connection);
 
 /* Answers a GET of TOPIC's path with a stream. */
 enum MHD_Result api_topic_serve(struct api_topic *topic,

@@ -35,7 +35,7 @@ static struct {
 	/* Given to the loop by on_work(). */
 	int publish, stop;
 	size_t publish_size;
-	volatile int deferred;
+	volatile int deferred, rows_done;
 } server;
 
 /* ---- server ------------------------------------------------------------ */
@@ -93,6 +93,33 @@ static void handle_defer(void *ctx, const struct api_request *request,
 	}
 }
 
+static struct json_object *next_row(void *ctx, size_t i)
+{
+	struct json_object *row;
+
+	if (i >= (size_t)(intptr_t)ctx)
+		return NULL;
+	row = json_object_new_object();
+	json_object_object_add(row, "row", json_object_new_int64((int64_t)i));
+	return row;
+}
+
+static void rows_done(void *ctx)
+{
+	server.rows_done++;
+}
+
+static void handle_rows(void *ctx, const struct api_request *request,
+			struct api_reply *reply)
+{
+	reply->rows = (struct api_rows){
+		.key = "rows",
+		.next = next_row,
+		.done = rows_done,
+		.ctx = (void *)(intptr_t)atoi(request->tail),
+	};
+}
+
 static void on_work(uv_async_t *async)
 {
 	char *filler = NULL;
@@ -142,6 +169,7 @@ static int start(void **state)
 	api_route(server.api, "GET", "/v1/things/deep", handle_echo, "deep");
 	api_route(server.api, "POST", "/v1/refuse", handle_refuse, NULL);
 	api_route(server.api, "GET", "/v1/defer", handle_defer, NULL);
+	api_route(server.api, "GET", "/v1/rows", handle_rows, NULL);
 	server.topic = api_topic_new(server.api, "/v1/things/watch");
 	assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
 	return 0;
@@ -459,6 +487,40 @@ static void test_slow_request(void **state)
 	close(fd);
 }
 
+static void test_rows_of_long_lists(void **state)
+{
+	struct answer answer = ask("GET", "/v1/rows/0", NULL);
+	char *text = malloc(8 << 20), *p;
+	int fd;
+
+	assert_string_equal(answer.text, "{\"rows\":[]}");
+	answer = ask("GET", "/v1/rows/3", NULL);
+	assert_string_equal(answer.text,
+			    "{\"rows\":[{\"row\":0},{\"row\":1},{\"row\":2}]}");
+	assert_int_equal(server.rows_done, 2);
+
+	/* Far more than a socket holds: others are served meanwhile. */
+	fd = connect_raw();
+	send_text(fd, "GET /v1/rows/100000 HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_true(read_until(fd, "\"row\":99}", text, 8 << 20));
+	assert_int_equal(ask("GET", "/v1/things", NULL).status, 200);
+	assert_int_equal(server.rows_done, 2);
+	/* All come, in order, chunk headers aside. */
+	assert_true(read_until(fd, "]}\r\n0\r\n", text, 8 << 20));
+	p = strstr(text, "\"row\":99999}]}");
+	assert_non_null(p);
+	close(fd);
+
+	/* A client that goes in the middle. */
+	fd = connect_raw();
+	send_text(fd, "GET /v1/rows/1000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_true(read_until(fd, "\"row\":99}", text, 8 << 20));
+	close(fd);
+	while (server.rows_done < 4)
+		assert_int_equal(ask("GET", "/v1/things", NULL).status, 200);
+	free(text);
+}
+
 static void publish(int n, size_t size)
 {
 	server.publish_size = size;
@@ -555,6 +617,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_malformed_requests, start,
 						stop),
 		cmocka_unit_test_setup_teardown(test_slow_request, start, stop),
+		cmocka_unit_test_setup_teardown(test_rows_of_long_lists, start,
+						stop),
 		cmocka_unit_test_setup_teardown(test_stream, start, stop),
 		cmocka_unit_test_setup_teardown(test_slow_reader_is_told, start,
 						stop),
