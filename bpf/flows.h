@@ -53,6 +53,17 @@ flows_find(__u32 hash, const union ip_addr *peer, __u64 tail, struct flow *copy)
 	return f;
 }
 
+/* Of an entry that flows_find returned. */
+static __always_inline __u32 flows_index(__u32 hash, const struct flow *f)
+{
+	struct flowtab tab = { .mask = flow_mask };
+	__u32 index = flowtab_set_index(&tab, hash);
+	struct flow_set *home = flowtab_set(&tab, index);
+	struct flow_set *other = flowtab_set(&tab, index ^ 1);
+
+	return home && other ? flowtab_index_of(&tab, f, home, other, hash) : 0;
+}
+
 /* Out of line, for slow paths: true and the copy. */
 SUBPROG int flows_find_slow(__u32 hash, const union ip_addr *peer,
 				      __u64 tail, struct flow *copy)

@@ -263,8 +263,10 @@ static __always_inline int steer_flow(struct xdp_md *ctx, struct pkt *pkt,
 			     vs->flags & VS_DOWN_FLUSH))
 			return to_engine(ctx, pkt, fwd, STEER_NO_SERVICE);
 		if (unlikely(FLOW_ACTIVITY_FLAGS(copy->activity) &
-			     FLOW_F_INSPECT))
+			     FLOW_F_INSPECT)) {
 			fwd->flags = FORWARD_INSPECT;
+			fwd->flow_index = flows_index(pkt->hash, f);
+		}
 	}
 	if (kind == FLOW_FORWARD)
 		forward_request(fwd, cfg, pkt, vs, svc, copy);

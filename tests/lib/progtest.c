@@ -228,7 +228,7 @@ void progtest_vserver(struct progtest *t, uint32_t id, const char *addr,
 	v->udp_s = 60;
 	v->persist_s = 60;
 	for (uint32_t i = 0; count && i < LB_SLOTS; i++)
-		t->lb_table[t->lb_used + i] = first + i % count;
+		t->lb_table[t->lb_used + i].service = first + i % count;
 	v->lb = SPAN(t->lb_used, count ? LB_SLOTS : 0);
 	t->lb_used += LB_SLOTS;
 	assert(!vip_put(t->vips, &a, v->port, proto, VIP_VSERVER, id));

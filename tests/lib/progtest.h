@@ -38,8 +38,9 @@ struct progtest {
 	struct vserver *vservers;
 	struct service *services;
 	struct svc_load *svc_load;
-	uint32_t *lb_table;
-	struct node_bucket *node_bkts;
+	/* Values of arrays lie 8 bytes apart, at least. */
+	struct { uint32_t service, pad; } *lb_table;
+	struct { struct node_bucket b; uint32_t pad; } *node_bkts;
 	struct core_bucket *core_bkts;
 	struct node_info *nodes;
 	struct engine_info *engines;
