@@ -65,7 +65,7 @@ static void fail(struct http_worker *w, enum load_error error, uint64_t now_us)
 
 static void answered(struct http_worker *w, uint64_t now_us)
 {
-	load_stats_answer(w->phase, w->backend, now_us - w->start_us);
+	load_stats_answer(w->phase, w->backend, w->first_us - w->start_us);
 	if (w->kind == HTTP_SHORT)
 		http_worker_close(w);
 	pause_until(w, now_us);
@@ -239,7 +239,8 @@ static enum load_error take_body(struct http_worker *w, const char *data,
 }
 
 /* Takes LEN bytes that arrived. LOAD_ERR_MAX if all is well. */
-static enum load_error take(struct http_worker *w, const char *data, size_t len)
+static enum load_error take(struct http_worker *w, const char *data, size_t len,
+			    uint64_t now_us)
 {
 	enum load_error error;
 	size_t room = sizeof(w->header) - 1 - w->header_len, n, old;
@@ -256,6 +257,7 @@ static enum load_error take(struct http_worker *w, const char *data, size_t len)
 	if (!end)
 		return n < len || n == room ? LOAD_ERR_STATUS : LOAD_ERR_MAX;
 	end[2] = 0;
+	w->first_us = now_us;
 	n = end + 4 - w->header - old;
 	error = take_header(w);
 	return error == LOAD_ERR_MAX ? take_body(w, data + n, len - n) : error;
@@ -277,7 +279,7 @@ static void receive(struct http_worker *w, uint64_t now_us)
 		return;
 	}
 	w->wake_us = now_us + w->shared->timeout_us;
-	error = take(w, buf, n);
+	error = take(w, buf, n, now_us);
 	if (error != LOAD_ERR_MAX) {
 		fail(w, error, now_us);
 		return;

@@ -53,6 +53,8 @@ struct http_worker {
 	int fd;
 	uint64_t wake_us;     /* idle: next request; else: time-out */
 	uint64_t start_us;    /* of the request; short: of the connect */
+	uint64_t first_us;    /* header complete: the latency that counts, as
+				 bodies come at any pace */
 	struct load_phase *phase; /* of the request in progress */
 	char request[256];
 	size_t request_len, sent;

@@ -6,7 +6,7 @@
 #
 #   load_start NAME OPTIONS…   tool_load run, or tool_udp run for names udp…
 #   load_phase NAME PHASE      what is sent from now on belongs to PHASE
-#   load_more NAME N           waits for N further answers (10 s)
+#   load_more NAME N           waits for N further answers
 #   load_stop NAME             ends it; the accounts are in RUN/NAME.json
 #   load_sound NAME            ends it; fails if anything failed or broke
 
@@ -38,7 +38,7 @@ load_reached() { [ "$(load_answered "$1")" -ge "$2" ]; }
 
 load_more() {
 	until_true 10 load_reached "$1" $(($(load_answered "$1") + $2)) ||
-		fail "$1: not $2 further answers within 10 s"
+		fail "$1: not $2 further answers in time"
 }
 
 # Exit status of the generator.

@@ -74,9 +74,11 @@ backend_ns() { echo "$ID-b$1"; }
 now_ms() { date +%s%3N; }
 
 # until_true SECONDS COMMAND…: waits for COMMAND to succeed. What ends the wait
-# is the condition; the pause only spares the processor.
+# is the condition; the pause only spares the processor. SECONDS is what it may
+# take on an idle machine; a busy one gets PATIENCE times as long.
+PATIENCE=${PATIENCE:-4}
 until_true() {
-	local end=$(($(now_ms) + $1 * 1000))
+	local end=$(($(now_ms) + $1 * PATIENCE * 1000))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
 		[ "$(now_ms)" -lt "$end" ] || return 1

@@ -8,7 +8,7 @@
 #                        MODE, SETUP, METHOD, ENGINES, BACKENDS, ARMS
 #   sluiced_up FILE      starts the daemon and waits until it answers
 #   sluiced_kill         kill -9      sluiced_stop   politely
-#   cli …                `sluice …` talking to it, 5 s at most
+#   cli …                `sluice …` talking to it, 30 s at most
 
 SETUP=${SETUP:-engine}
 METHOD=${METHOD:-maglev}
@@ -69,11 +69,11 @@ node_config() {
 }
 
 cli() {
-	timeout 10 "$B/sluice" -s "$RUN/run/sluiced.sock" "$@"
+	timeout 30 "$B/sluice" -s "$RUN/run/sluiced.sock" "$@"
 }
 
 api() {
-	curl -sS -m 10 --unix-socket "$RUN/run/sluiced.sock" "http://x$1"
+	curl -sS -m 30 --unix-socket "$RUN/run/sluiced.sock" "http://x$1"
 }
 
 # sluiced_start FILE: does not wait.
