@@ -164,6 +164,7 @@ struct node {
 	uint32_t same; /* peers whose set equals ours: config_on is implied */
 	bool reassign;
 	uint32_t masters;
+	uint32_t claim_seq; /* highest of services given up in this view */
 	/* outbox.c */
 	uint32_t list_head[OUTBOX_LISTS], list_tail[OUTBOX_LISTS];
 	uint32_t stamp;

@@ -148,7 +148,8 @@ struct node_publish {
 	const struct service_state *record;  /* as the owner advertised it */
 };
 
-/* X(name, "format"): %n peer, %e entity, %a and %b decimal, %B hexadecimal. */
+/* X(name, "format"): %n peer, %e entity, %a and %b decimal,
+ * %B hexadecimal b, %v a version: view << 16 | seq as b. */
 #define NODE_TRACES(X)                                                       \
 	X(VIEW, "installs view %a members %B")                      \
 	X(PROPOSE, "proposes view %a members %B")                   \
@@ -159,13 +160,13 @@ struct node_publish {
 	X(LATE, "was late by %a ms, accuses nobody")                     \
 	X(MASTER, "becomes master of %e in view %a, state %b")   \
 	X(STEPDOWN, "stops being master of %e: node %n in view %a") \
-	X(ACCEPT, "accepts %e from node %n: state %a, view.seq %B") \
+	X(ACCEPT, "accepts %e from node %n: state %a, version %v") \
 	X(CACHE, "caches %e from node %n: state %a")               \
 	X(UNCACHE, "uses the cached update of %e: state %a")         \
 	X(STALE, "ignores %e from node %n: view %a, has %b")   \
 	X(ANNOUNCE, "announces %e: state %a, seq %b")            \
 	X(ACKED, "all connected nodes acknowledged %e, seq %a")      \
-	X(PATH, "hears from node %n: reaches %e: %a")              \
+	X(PATH, "path of node %n to %e: %a (0 broken, 1 fine, 2 not watched)")              \
 	X(OVERRIDE, "uses %e as state %a, advertised is %b")     \
 	X(SYNCED, "node %n has acknowledged all")                          \
 	X(REPAIR, "compares %a with node %n")                          \

@@ -21,7 +21,8 @@ bool owner_knows(const struct node *node, uint32_t peer, uint64_t digest)
 		return digest == node->total[DIGEST_CONFIG];
 	if (digest == node->total[DIGEST_CONFIG])
 		return true;
-	return digest && node->peer[peer].known_digest == digest;
+	/* 0 is the digest of no service at all. */
+	return !digest || node->peer[peer].known_digest == digest;
 }
 
 static bool member_has(const struct node *node, const struct record *rec,
@@ -30,7 +31,7 @@ static bool member_has(const struct node *node, const struct record *rec,
 	if (member == node->o.id ||
 	    node->d.view.config[member] == node->total[DIGEST_CONFIG])
 		return true;
-	return rec->config_on & 1u << member;
+	return node->d.view.config[member] && rec->config_on & 1u << member;
 }
 
 uint32_t owner_having(const struct node *node, const struct record *rec)
@@ -92,9 +93,12 @@ static void owner_claim(struct node *node, struct record *rec)
 	assert(node->operational);
 	assert(s->view <= node->d.view.number);
 	table_digest_toggle(node, rec);
+	/* No version twice, even if the service was deleted and came back in
+	 * the same view: see owner_release(). */
+	if (s->view != node->d.view.number || s->seq < node->claim_seq)
+		s->seq = node->claim_seq;
 	s->view = node->d.view.number;
 	s->owner = (uint8_t)node->o.id;
-	s->seq = 0;
 	table_digest_toggle(node, rec);
 	if (!(rec->flags & RECORD_MASTER)) {
 		rec->measured = (struct measured){
@@ -126,6 +130,8 @@ void owner_release(struct node *node, struct record *rec)
 	assert(node->masters > 0);
 	rec->flags &= ~(RECORD_MASTER | RECORD_ACKED);
 	node->masters--;
+	if (rec->s.view == node->d.view.number && rec->s.seq > node->claim_seq)
+		node->claim_seq = rec->s.seq;
 	outbox_cancel(node, rec, CHANNEL_STATE);
 	owner_probe(node, rec, false);
 }
@@ -144,8 +150,10 @@ void owner_review(struct node *node, struct record *rec)
 	 * master goes on, too, until it hears its successor. */
 	if (rec->flags & RECORD_MASTER && rec->s.owner == node->o.id)
 		return;
-	/* A record of a newer view: we are behind and shall hear of it. */
-	if (rec->s.view >= number)
+	/* A record of a newer view: we are behind and shall hear of it. One of
+	 * this view is ours if it was deleted and came back, else settled. */
+	if (rec->s.view > number ||
+	    (rec->s.view == number && rec->s.owner != node->o.id))
 		return;
 	if (owner_of(node, rec) == (int)node->o.id)
 		owner_claim(node, rec);

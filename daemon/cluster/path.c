@@ -34,11 +34,14 @@ bool path_forbids(const struct node *node, const struct record *rec)
 /* The bitmap changed. */
 static void path_changed(struct node *node, struct record *rec)
 {
+	uint32_t seq = rec->s.seq;
+
 	assert(rec->flags & RECORD_CONFIGURED);
 	assert(!(rec->path_reachable & ~rec->path_known));
 	if (rec->flags & RECORD_MASTER && rec->s.owner == node->o.id)
 		sss_recompute(node, rec);
-	if (rec->service_flags & NODE_SERVICE_PATH)
+	/* Else it was published with the new version. */
+	if (rec->s.seq == seq && rec->service_flags & NODE_SERVICE_PATH)
 		sss_publish(node, rec);
 }
 
@@ -127,7 +130,8 @@ static void receive_one(struct node *node, uint32_t peer,
 		return;
 	rec->path_known = known;
 	rec->path_reachable = reachable;
-	node_trace(node, NODE_TRACE_PATH, peer, it->entity, it->reachable, 0);
+	node_trace(node, NODE_TRACE_PATH, peer, it->entity,
+		   it->known ? it->reachable : 2, 0);
 	if (rec->flags & RECORD_CONFIGURED)
 		path_changed(node, rec);
 }

@@ -182,6 +182,10 @@ char *node_trace_text(const struct node_trace *trace, char *buf, size_t len)
 		else if (*f == 'e')
 			n = snprintf(buf + at, len - at, "%llx",
 				     (unsigned long long)trace->entity);
+		else if (*f == 'v')
+			n = snprintf(buf + at, len - at, "%llu.%llu",
+				     (unsigned long long)trace->b >> 16,
+				     (unsigned long long)trace->b & 0xffff);
 		else
 			n = snprintf(buf + at, len - at,
 				     *f == 'B' ? "%#llx" : "%llu",

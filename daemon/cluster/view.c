@@ -62,6 +62,7 @@ static void install(struct node *node, const struct view *view)
 	node_trace(node, NODE_TRACE_VIEW, 0, 0, view->number, view->members);
 	e.view = &node->d.view;
 	node_emit(node, &e);
+	node->claim_seq = 0;
 	member_installed(node, &before);
 	owner_review_all(node);
 }
