@@ -370,7 +370,8 @@ free_health:
 static void add_routes(struct daemon *d)
 {
 	d->datapath_api =
-		(struct datapath_api){ .apply = &d->apply,
+		(struct datapath_api){ .loop = &d->loop,
+				       .apply = &d->apply,
 				       .config_api = d->config_api,
 				       .config_path = d->options->config,
 				       .started_ns = uv_hrtime(),
@@ -487,6 +488,7 @@ int daemon_run(const struct daemon_options *options)
 	health_free(d.health);
 free_api:
 	api_free(d.api);
+	d.datapath_api.closed = true;
 	config_api_free(d.config_api);
 close_loop:
 	close_loop(&d);

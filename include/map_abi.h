@@ -148,7 +148,8 @@ _Static_assert(sizeof(struct service) == 128, "ABI");
 
 /* Value of "svc_load", key: service id. All writers add atomically. */
 struct svc_load {
-	__u64 conns;	  /* flow entries now; wraps below 0 while counting */
+	__u64 conns;	  /* open flows (flow_is_open) now; below 0 while
+			     counting */
 	__u64 conns_total;
 	__u64 unanswered; /* attempts that timed out in SYN state */
 	__u64 resets;	  /* attempts answered by RST */
@@ -234,7 +235,13 @@ struct engine_info {
 	__u64 dropped;
 	__u64 held; /* frames in its hands now */
 	__u64 swept; /* flow entries aged out */
-	__u64 reserved[6];
+	/* Evictions by its insertions, as counters flow_evict_* of XDP. */
+	__u64 evict_idle;
+	__u64 evict_closed;
+	__u64 evict_half;
+	__u64 evict_live;
+	__u64 lock_stolen;
+	__u64 reserved;
 };
 
 _Static_assert(sizeof(struct engine_info) == 128, "ABI");
@@ -259,6 +266,7 @@ struct dp_conf {
 	union ip_addr tunnel_src6;
 	__be16 gue_port;  /* destination port of GUE, default 6080 */
 	__u16 pad[3];
+	__u64 program;	  /* which program is pinned (loader.h); 0: unknown */
 };
 
 /* ---- packets handed to engines ---------------------------------------- */

@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <linux/limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,18 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void say(struct config_error *e, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void say(struct config_error *e, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(e->text, sizeof(e->text), format, ap);
+	va_end(ap);
 }
 
 static uint32_t key_id(const uint8_t key[40])
@@ -51,8 +64,7 @@ static int check_maps(struct datapath *dp, struct config_error *e)
 		return 0;
 	}
 	if (conf->key_id != key && flow_scan_any(&dp->maps)) {
-		snprintf(e->text, sizeof(e->text),
-			 "rss.key differs from the one the flows in %s/maps/flows were hashed with; keep the key, or end them: sluiced --stop-datapath --bpffs %s",
+		say(e, "rss.key differs from the one the flows in %s/maps/flows were hashed with; keep the key, or end them: sluiced --stop-datapath --bpffs %s",
 			 dp->bpffs, dp->bpffs);
 		return -EBUSY;
 	}
@@ -61,7 +73,8 @@ static int check_maps(struct datapath *dp, struct config_error *e)
 }
 
 /* Before anything is loaded on them. */
-static int check_abi(const char *bpffs, struct config_error *e)
+static int check_abi(const char *bpffs, uint64_t *ret_program,
+		     struct config_error *e)
 {
 	struct dp_conf conf = { 0 };
 	char path[PATH_MAX];
@@ -70,6 +83,7 @@ static int check_abi(const char *bpffs, struct config_error *e)
 	uint8_t value[4096];
 	int fd, err = 0;
 
+	*ret_program = 0;
 	snprintf(path, sizeof(path), "%s/maps/conf", bpffs);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
@@ -79,14 +93,16 @@ static int check_abi(const char *bpffs, struct config_error *e)
 	    info.value_size > sizeof(value) ||
 	    bpf_map_lookup_elem(fd, &zero, value)) {
 		err = errno ? -errno : -EINVAL;
-		snprintf(e->text, sizeof(e->text), "cannot read map %s: %s",
+		say(e, "cannot read map %s: %s",
 			 path, strerror(-err));
 	} else {
-		memcpy(&conf.abi, value, sizeof(conf.abi));
+		len = info.value_size < sizeof(conf) ? info.value_size :
+						       sizeof(conf);
+		memcpy(&conf, value, len);
+		*ret_program = conf.program;
 		if (conf.abi && conf.abi != MAP_ABI_VERSION) {
 			err = -EPROTO;
-			snprintf(e->text, sizeof(e->text),
-				 "the maps in %s have layout %u, this sluiced has %u: run the %s version, or take the data plane down (established flows end): sluiced --stop-datapath --bpffs %s",
+			say(e, "the maps in %s have layout %u, this sluiced has %u: run the %s version, or take the data plane down (established flows end): sluiced --stop-datapath --bpffs %s",
 				 bpffs, conf.abi, MAP_ABI_VERSION,
 				 conf.abi > MAP_ABI_VERSION ? "newer" : "older",
 				 bpffs);
@@ -96,10 +112,21 @@ static int check_abi(const char *bpffs, struct config_error *e)
 	return err;
 }
 
+/* The pinned program, if it is the one wanted (a restart): it is on the
+ * interfaces already, and the verifier need not see it again. */
+static int take_pinned(struct datapath *dp, uint64_t fingerprint)
+{
+	if (fingerprint != loader_fingerprint(&dp->options))
+		return -ENOENT;
+	dp->pinned = !loader_pinned(dp->bpffs, &dp->program);
+	return dp->pinned ? 0 : -ENOENT;
+}
+
 int datapath_open(struct datapath *dp, const char *bpffs,
 		  const struct config *config, struct config_error *e)
 {
 	char path[PATH_MAX];
+	uint64_t fingerprint;
 	int err, i;
 
 	*dp = (struct datapath){ .lock = -1, .program.fd = -1 };
@@ -107,7 +134,7 @@ int datapath_open(struct datapath *dp, const char *bpffs,
 		dp->maps.fd[i] = -1;
 	if (snprintf(dp->bpffs, sizeof(dp->bpffs), "%s", bpffs) >=
 	    (int)sizeof(dp->bpffs)) {
-		snprintf(e->text, sizeof(e->text), "--bpffs is too long");
+		say(e, "--bpffs is too long");
 		return -ENAMETOOLONG;
 	}
 	err = bpffs_open(bpffs, &dp->lock, e);
@@ -115,25 +142,31 @@ int datapath_open(struct datapath *dp, const char *bpffs,
 		return err;
 	err = loader_probe(e);
 	if (!err)
-		err = check_abi(bpffs, e);
+		err = check_abi(bpffs, &fingerprint, e);
 	if (err)
 		goto fail;
 	loader_options_from(config, &dp->options);
-	err = loader_load(bpffs, &dp->options, &dp->program, e);
+	err = take_pinned(dp, fingerprint);
+	if (err)
+		err = loader_load(bpffs, &dp->options, &dp->program, e);
 	if (err)
 		goto fail;
 	snprintf(path, sizeof(path), "%s/maps", bpffs);
 	err = maps_open(&dp->maps, path);
 	if (err)
-		snprintf(e->text, sizeof(e->text), "cannot use maps in %s: %s",
+		say(e, "cannot use maps in %s: %s",
 			 path, strerror(-err));
 	else
 		err = check_maps(dp, e);
 	if (err)
 		goto fail;
-	log_info("program %u loaded in %u us, %u instructions, maps %s",
-		 dp->program.id, dp->program.load_us, dp->program.instructions,
-		 dp->adopted ? "adopted" : "new");
+	if (dp->pinned)
+		log_info("program %u and its maps adopted", dp->program.id);
+	else
+		log_info("program %u loaded in %u us, %u instructions, maps %s",
+			 dp->program.id, dp->program.load_us,
+			 dp->program.instructions,
+			 dp->adopted ? "adopted" : "new");
 	return 0;
 fail:
 	datapath_close(dp);
@@ -227,8 +260,7 @@ int datapath_add(struct datapath *dp, const struct config_interface *config,
 			slot = i;
 	}
 	if (slot < 0 || dp->iface[slot].used) {
-		snprintf(e->text, sizeof(e->text),
-			 "interface %s: all %d slots are in use", config->name,
+		say(e, "interface %s: all %d slots are in use", config->name,
 			 IFACES_MAX);
 		attach_remove(&attach, dp->bpffs);
 		return -ENOSPC;
@@ -245,8 +277,7 @@ int datapath_add(struct datapath *dp, const struct config_interface *config,
 					  .queues = queues };
 	err = enter_maps(dp, slot);
 	if (err) {
-		snprintf(e->text, sizeof(e->text),
-			 "interface %s: cannot enter it into the maps: %s",
+		say(e, "interface %s: cannot enter it into the maps: %s",
 			 config->name, strerror(-err));
 		datapath_del(dp, slot);
 		return err;
@@ -312,21 +343,38 @@ void datapath_check(struct datapath *dp)
 
 /* ---- exchange ---------------------------------------------------------- */
 
+/* The pin and the number of what is pinned, unknown in between. */
+static int pin(struct datapath *dp, const struct loader_program *program,
+	       const struct loader_options *options, struct config_error *e)
+{
+	struct dp_conf *conf = dp->maps.conf;
+	uint64_t before = conf->program;
+	int err;
+
+	__atomic_store_n(&conf->program, 0, __ATOMIC_SEQ_CST);
+	err = loader_pin(dp->bpffs, program);
+	if (err)
+		say(e, "cannot pin %s/progs/steer: %s", dp->bpffs,
+			 strerror(-err));
+	__atomic_store_n(&conf->program,
+			 err ? before : loader_fingerprint(options),
+			 __ATOMIC_SEQ_CST);
+	return err;
+}
+
 int datapath_pin(struct datapath *dp, struct config_error *e)
 {
 	int err;
 
 	if (dp->pinned)
 		return 0;
-	err = loader_pin(dp->bpffs, &dp->program);
-	if (err)
-		snprintf(e->text, sizeof(e->text), "cannot pin %s/progs/steer: %s",
-			 dp->bpffs, strerror(-err));
+	err = pin(dp, &dp->program, &dp->options, e);
 	dp->pinned = !err;
 	return err;
 }
 
 static int exchange(struct datapath *dp, const struct loader_program *next,
+		    const struct loader_options *options,
 		    struct config_error *e)
 {
 	struct config_error ignored;
@@ -337,11 +385,9 @@ static int exchange(struct datapath *dp, const struct loader_program *next,
 			err = attach_swap(&dp->iface[i].attach, next, e);
 	}
 	if (!err) {
-		err = loader_pin(dp->bpffs, next);
+		err = pin(dp, next, options, e);
 		if (!err)
 			return 0;
-		snprintf(e->text, sizeof(e->text), "cannot pin %s/progs/steer: %s",
-			 dp->bpffs, strerror(-err));
 	}
 	while (i-- > 0) {
 		if (dp->iface[i].used &&
@@ -354,30 +400,47 @@ static int exchange(struct datapath *dp, const struct loader_program *next,
 	return err;
 }
 
-int datapath_swap(struct datapath *dp, const struct loader_options *options,
-		  struct config_error *e)
+int datapath_load(const struct datapath *dp,
+		  const struct loader_options *options,
+		  struct loader_program *ret, struct config_error *e)
 {
-	struct loader_program next;
-	uint64_t start;
+	return loader_load(dp->bpffs, options, ret, e);
+}
+
+int datapath_exchange(struct datapath *dp, struct loader_program *program,
+		      const struct loader_options *options,
+		      struct config_error *e)
+{
+	uint64_t start = now_ns();
 	int err;
 
-	err = loader_load(dp->bpffs, options, &next, e);
-	if (err)
-		return err;
-	start = now_ns();
-	err = exchange(dp, &next, e);
+	err = exchange(dp, program, options, e);
 	if (err) {
-		loader_release(&next);
+		loader_release(program);
 		return err;
 	}
 	dp->swap_us = (now_ns() - start) / 1000;
 	dp->maps.conf->key_id = key_id(options->rss_key);
 	loader_release(&dp->program);
-	dp->program = next;
+	dp->program = *program;
 	dp->options = *options;
-	dp->swaps++;
 	dp->pinned = true;
+	dp->swaps++;
 	return 0;
+}
+
+int datapath_swap(struct datapath *dp, const struct loader_options *options,
+		  struct config_error *e)
+{
+	struct loader_program next;
+	int err;
+
+	if (dp->loading) {
+		say(e, "another program is being loaded: try again");
+		return -EBUSY;
+	}
+	err = datapath_load(dp, options, &next, e);
+	return err ? err : datapath_exchange(dp, &next, options, e);
 }
 
 /* ---- end --------------------------------------------------------------- */
@@ -428,7 +491,7 @@ int datapath_stop(const char *bpffs, struct config_error *e)
 
 	snprintf(path, sizeof(path), "%s/maps/conf", bpffs);
 	if (access(path, F_OK)) {
-		snprintf(e->text, sizeof(e->text), "no data plane at %s",
+		say(e, "no data plane at %s",
 			 bpffs);
 		return -ENOENT;
 	}
@@ -450,8 +513,7 @@ int datapath_stop(const char *bpffs, struct config_error *e)
 	if (!err)
 		err = i;
 	if (err)
-		snprintf(e->text, sizeof(e->text),
-			 "the data plane at %s could not be taken down completely: %s",
+		say(e, "the data plane at %s could not be taken down completely: %s",
 			 bpffs, strerror(-err));
 	return err;
 }

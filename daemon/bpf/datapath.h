@@ -31,10 +31,11 @@ struct datapath {
 	uint32_t swap_us; /* the last exchange, without loading */
 	bool adopted;	  /* the maps were there */
 	bool pinned;	  /* program is the one that is pinned */
+	bool loading;	  /* a program is being loaded in another thread */
 };
 
-/* Loads the program on the pinned maps, or new ones, which it pins. Attaches
- * nothing. 0, or -errno with *e filled. */
+/* Takes the pinned program if it is the one that would be loaded; else loads
+ * it on the pinned maps, or new ones, which it pins. Attaches nothing. 0, or -errno with *e filled. */
 int datapath_open(struct datapath *dp, const char *bpffs,
 		  const struct config *config, struct config_error *e);
 
@@ -62,6 +63,16 @@ int datapath_pin(struct datapath *dp, struct config_error *e);
  * 0, or -errno with *e filled. */
 int datapath_swap(struct datapath *dp, const struct loader_options *options,
 		  struct config_error *e);
+
+/* The halves of datapath_swap(), for loading in another thread: the first may
+ * run there, with DP->loading set meanwhile. EXCHANGE takes PROGRAM over, also
+ * on failure. */
+int datapath_load(const struct datapath *dp,
+		  const struct loader_options *options,
+		  struct loader_program *ret, struct config_error *e);
+int datapath_exchange(struct datapath *dp, struct loader_program *program,
+		      const struct loader_options *options,
+		      struct config_error *e);
 
 /* Attach to what is configured and has no program (taken away by hand). */
 void datapath_check(struct datapath *dp);

@@ -119,6 +119,21 @@ bool loader_options_equal(const struct loader_options *a,
 	       !memcmp(a->rss_key, b->rss_key, sizeof(a->rss_key));
 }
 
+uint64_t loader_fingerprint(const struct loader_options *options)
+{
+	const unsigned char *elf;
+	uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a */
+	size_t n, i;
+
+	elf = steer_bpf__elf_bytes(&n);
+	for (i = 0; i < n; i++)
+		h = (h ^ elf[i]) * 0x100000001b3ull;
+	for (i = 0; i < sizeof(options->rss_key); i++)
+		h = (h ^ options->rss_key[i]) * 0x100000001b3ull;
+	h = (h ^ options->flow_sets_log2) * 0x100000001b3ull;
+	return h ? h : 1;
+}
+
 /* ---- maps -------------------------------------------------------------- */
 
 static int is_shared(const char *name)

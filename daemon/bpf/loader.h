@@ -35,7 +35,13 @@ void loader_options_from(const struct config *config,
 bool loader_options_equal(const struct loader_options *a,
 			  const struct loader_options *b);
 
-/* 0, or -errno with *e filled: what does not fit, and the remedy. */
+/* One number for the object in this executable and OPTIONS: two programs with
+ * the same one are the same program. Never 0. */
+uint64_t loader_fingerprint(const struct loader_options *options);
+
+/* Takes as long as the verifier does: tenths of a second. May be called in
+ * another thread, but only once at a time.
+ * 0, or -errno with *e filled: what does not fit, and the remedy. */
 int loader_load(const char *bpffs, const struct loader_options *options,
 		struct loader_program *ret, struct config_error *e);
 

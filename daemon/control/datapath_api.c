@@ -188,23 +188,89 @@ static void get_datapath(void *ctx, const struct api_request *request,
 	}
 }
 
+/* An exchange under way: the verifier works in another thread, so that the
+ * loop goes on meanwhile. */
+struct swap {
+	uv_work_t work;
+	struct datapath_api *api;
+	struct api_pending *pending;
+	struct loader_options options;
+	/* Written by the worker. */
+	struct loader_program program;
+	struct config_error error;
+	int err;
+};
+
+static void swap_load(uv_work_t *work)
+{
+	struct swap *swap = work->data;
+
+	swap->err = datapath_load(swap->api->apply->dp, &swap->options,
+				  &swap->program, &swap->error);
+}
+
+static void swap_exchange(uv_work_t *work, int status)
+{
+	struct swap *swap = work->data;
+	struct datapath *dp = swap->api->apply->dp;
+	struct api_reply reply = { 0 };
+
+	dp->loading = false;
+	if (swap->api->closed) { /* and with it who waited for the answer */
+		if (!status && !swap->err)
+			loader_release(&swap->program);
+		free(swap);
+		return;
+	}
+	if (status)
+		swap->err = status;
+	if (!swap->err)
+		swap->err = datapath_exchange(dp, &swap->program,
+					      &swap->options, &swap->error);
+	if (swap->err) {
+		api_fail(&reply, 500, "the old program runs on: %s",
+			 swap->error.text);
+	} else {
+		reply.json = json_object_new_object();
+		add_program(dp, reply.json);
+		json_add_int(reply.json, "load_us", dp->program.load_us);
+		json_add_int(reply.json, "swap_us", dp->swap_us);
+		json_add_int(reply.json, "swaps", dp->swaps);
+	}
+	api_complete(swap->pending, &reply);
+	free(swap);
+}
+
 static void post_swap(void *ctx, const struct api_request *request,
 		      struct api_reply *reply)
 {
 	struct datapath_api *d = ctx;
 	struct datapath *dp = d->apply->dp;
-	struct loader_options options = dp->options;
-	struct config_error e = { "" };
+	struct swap *swap;
 
-	if (datapath_swap(dp, &options, &e)) {
-		api_fail(reply, 500, "the old program runs on: %s", e.text);
+	if (dp->loading) {
+		api_fail(reply, 409,
+			 "another program is being loaded: try again");
 		return;
 	}
-	reply->json = json_object_new_object();
-	add_program(dp, reply->json);
-	json_add_int(reply->json, "load_us", dp->program.load_us);
-	json_add_int(reply->json, "swap_us", dp->swap_us);
-	json_add_int(reply->json, "swaps", dp->swaps);
+	swap = calloc(1, sizeof(*swap));
+	if (!swap) {
+		api_fail(reply, 500, "out of memory");
+		return;
+	}
+	swap->work.data = swap;
+	swap->api = d;
+	swap->options = dp->options;
+	swap->pending = api_defer(request);
+	if (!swap->pending ||
+	    uv_queue_work(d->loop, &swap->work, swap_load, swap_exchange)) {
+		api_fail(reply, 500, "out of memory");
+		if (swap->pending)
+			api_complete(swap->pending, reply);
+		free(swap);
+		return;
+	}
+	dp->loading = true;
 }
 
 static void post_detach(void *ctx, const struct api_request *request,

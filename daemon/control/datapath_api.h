@@ -6,11 +6,13 @@
 #ifndef SLUICE_DATAPATH_API_H
 #define SLUICE_DATAPATH_API_H
 
+#include <uv.h>
 #include "apply.h"
 #include "control/api.h"
 #include "control/config_api.h"
 
 struct datapath_api {
+	uv_loop_t *loop;
 	struct apply *apply;
 	struct config_api *config_api;
 	const char *config_path;
@@ -19,9 +21,10 @@ struct datapath_api {
 	 * daemon. */
 	void (*detach)(void *ctx);
 	void *ctx;
+	bool closed; /* to be set once the API is gone */
 };
 
-/* DP_API must outlive the API. */
+/* DP_API must outlive the API and the loop. */
 void datapath_api_routes(struct api *api, struct datapath_api *dp_api);
 
 #endif

@@ -115,6 +115,9 @@ netns_port_raw() {
 	# Off first: a bridge's port may have the flag without the NAPI.
 	in_ns "$FABRIC" ethtool -K "$1" gro off >/dev/null
 	in_ns "$FABRIC" ethtool -K "$1" gro on >/dev/null
+	# A veth's ring has 256 places and drops what is more, unless it can
+	# push back on a queue (Linux 6.16 and newer).
+	in_ns "$FABRIC" tc qdisc replace dev "$1" root pfifo limit 10000
 }
 
 netns_new() {
