@@ -103,17 +103,15 @@ int state_file_parse(const char *text, size_t len, struct state_file *ret)
 {
 	static const size_t tail = sizeof("end 00000000\n") - 1;
 	struct state_file file = { 0 };
-	unsigned long crc;
-	char *copy, end[16];
+	char *copy, end[32];
 	int r;
 
 	if (len < sizeof(HEAD) - 1 + tail ||
 	    memcmp(text, HEAD, sizeof(HEAD) - 1) || memchr(text, '\0', len))
 		return -EBADMSG;
-	memcpy(end, text + len - tail, tail);
-	end[tail] = '\0';
-	if (sscanf(end, "end %8lx\n", &crc) != 1 ||
-	    crc != crc32(0, (const unsigned char *)text, len - tail))
+	snprintf(end, sizeof(end), "end %08lx\n",
+		 crc32(0, (const unsigned char *)text, len - tail));
+	if (memcmp(end, text + len - tail, tail))
 		return -EBADMSG;
 	len -= sizeof(HEAD) - 1 + tail;
 	copy = strndup(text + sizeof(HEAD) - 1, len);

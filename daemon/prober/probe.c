@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,30 +249,22 @@ socklen_t probe_sockaddr(const union ip_addr *addr, uint16_t port,
 	}
 }
 
-int probe_connect(struct probe *probe, int type)
+int probe_open(struct probe *probe, int type)
 {
-	/* Probes are closed by RST: thousands per second must not leave their
-	 * ports in TIME_WAIT. */
-	static const struct linger now = { 1, 0 };
-	static const int off;
+	int family = ip_addr_is_v4(&probe->addr) ? AF_INET : AF_INET6;
+
+	probe->io.fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return probe->io.fd < 0 ? -errno : 0;
+}
+
+int probe_connect(struct probe *probe)
+{
 	struct sockaddr_storage to;
 	socklen_t len = probe_sockaddr(&probe->addr, probe->port, &to);
 	char text[ADDR_TEXT_LEN];
-	int r;
 
-	probe->io.fd = socket(to.ss_family,
-			      type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (probe->io.fd < 0)
-		return -errno;
-	if (type == SOCK_STREAM) {
-		setsockopt(probe->io.fd, SOL_SOCKET, SO_LINGER, &now,
-			   sizeof(now));
-		/* The handshake's last ACK travels with the request. */
-		setsockopt(probe->io.fd, IPPROTO_TCP, TCP_QUICKACK, &off,
-			   sizeof(off));
-	}
-	r = connect(probe->io.fd, (struct sockaddr *)&to, len);
-	if (r && errno != EINPROGRESS)
+	if (connect(probe->io.fd, (struct sockaddr *)&to, len) &&
+	    errno != EINPROGRESS)
 		return -errno;
 	if (probe->traced)
 		probe_step(probe, "connecting to %s",

@@ -37,6 +37,7 @@ struct probe {
 	uint8_t stage; /* the kind's own */
 	bool traced;   /* tell every step */
 	bool matched;
+	bool unread; /* bytes are left in the socket */
 	uint64_t start_ns;
 	uint32_t timeout_ms;
 	uint32_t sent;
@@ -83,9 +84,11 @@ bool probe_keep(struct probe *probe, const void *data, size_t len);
 /* Looks for the expected content in what was kept; LAST: no more will come.
  * The work is bounded also for replies that drip in. */
 bool probe_matches(struct probe *probe, bool last);
-/* Opens PROBE->io for TYPE and starts connecting to its destination. 0, or
- * -errno: also -ECONNREFUSED and the like. */
-int probe_connect(struct probe *probe, int type);
+/* Opens PROBE->io for a socket of TYPE. 0 or -errno. */
+int probe_open(struct probe *probe, int type);
+/* Starts connecting it to the destination. 0, or -errno: also -ECONNREFUSED
+ * and the like. */
+int probe_connect(struct probe *probe);
 /* Fills in a socket address; returns its length. */
 socklen_t probe_sockaddr(const union ip_addr *addr, uint16_t port,
 			 struct sockaddr_storage *ret);

@@ -219,7 +219,9 @@ static void start(struct probe *probe)
 	probe->private = query;
 	probe->number = len;
 	probe->io.ready = on_ready;
-	r = probe_connect(probe, SOCK_DGRAM);
+	r = probe_open(probe, SOCK_DGRAM);
+	if (!r)
+		r = probe_connect(probe);
 	if (!r && send(probe->io.fd, query, len, MSG_NOSIGNAL) < 0)
 		r = -errno;
 	if (r)

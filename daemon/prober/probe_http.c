@@ -186,7 +186,9 @@ static void timeout_ecv(struct probe *probe)
 	probe_finish(probe, REASON_TIMEOUT, probe->timeout_ms);
 }
 
-const struct probe_kind probe_http = { "http", start_http, NULL, NULL };
-const struct probe_kind probe_http_ecv = { "http-ecv", start_ecv, NULL,
+const struct probe_kind probe_http = { "http", start_http, stream_stop,
+				       NULL };
+const struct probe_kind probe_http_ecv = { "http-ecv", start_ecv, stream_stop,
 					   timeout_ecv };
-const struct probe_kind probe_load = { "load", start_ecv, NULL, timeout_ecv };
+const struct probe_kind probe_load = { "load", start_ecv, stream_stop,
+				       timeout_ecv };

@@ -69,6 +69,6 @@ static void timeout_ecv(struct probe *probe)
 	probe_finish(probe, REASON_TIMEOUT, probe->timeout_ms);
 }
 
-const struct probe_kind probe_tcp = { "tcp", start_tcp, NULL, NULL };
-const struct probe_kind probe_tcp_ecv = { "tcp-ecv", start_ecv, NULL,
+const struct probe_kind probe_tcp = { "tcp", start_tcp, stream_stop, NULL };
+const struct probe_kind probe_tcp_ecv = { "tcp-ecv", start_ecv, stream_stop,
 					  timeout_ecv };

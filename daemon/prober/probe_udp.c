@@ -51,7 +51,9 @@ static void start(struct probe *probe)
 					 probe->monitor->nfa_error,
 					 strlen(probe->monitor->nfa_error));
 	probe->io.ready = on_ready;
-	r = probe_connect(probe, SOCK_DGRAM);
+	r = probe_open(probe, SOCK_DGRAM);
+	if (!r)
+		r = probe_connect(probe);
 	if (!r && send(probe->io.fd, c->send, c->send_len, MSG_NOSIGNAL) < 0)
 		r = -errno;
 	if (r)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* TCP conversations, see stream.h. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -9,6 +11,19 @@
 #include "prober/stream.h"
 
 enum stage { CONNECTING, SENDING, READING };
+
+/* Connections end by RST: thousands of probes per second must not leave their
+ * ports in TIME_WAIT. Closing a socket with unread bytes does that by itself,
+ * so replies are looked at without taking them (MSG_PEEK), and most are never
+ * taken; other sockets need SO_LINGER. */
+void stream_stop(struct probe *probe)
+{
+	static const struct linger now = { 1, 0 };
+
+	if (probe->io.fd >= 0 && !probe->unread)
+		setsockopt(probe->io.fd, SOL_SOCKET, SO_LINGER, &now,
+			   sizeof(now));
+}
 
 /* Reads of one wake-up: an endless reply must not keep others waiting. */
 #define READS_MAX 4
@@ -56,8 +71,9 @@ static bool send_request(struct probe *probe)
 static void read_reply(struct probe *probe)
 {
 	for (int i = 0; i < READS_MAX; i++) {
-		ssize_t n = recv(probe->io.fd, probe_scratch,
-				 sizeof(probe_scratch), 0);
+		int fd = probe->io.fd;
+		ssize_t n = recv(fd, probe_scratch, sizeof(probe_scratch),
+				 MSG_PEEK);
 
 		if (n < 0 && errno == EAGAIN)
 			return;
@@ -70,8 +86,13 @@ static void read_reply(struct probe *probe)
 		if (probe->traced && !probe->number)
 			probe_step(probe, "first bytes of the reply");
 		probe->number += n;
+		probe->unread = true;
 		if (rules_of(probe)->data(probe, probe_scratch, n))
 			return;
+		probe->unread = false;
+		/* Takes what was looked at, without copying it again. */
+		if (recv(fd, NULL, n, MSG_TRUNC) != n)
+			return probe_finish_errno(probe, EIO);
 	}
 	/* More may be waiting, but the edge is used up: arm it again. */
 	if (poller_again(&probe->io))
@@ -112,7 +133,17 @@ void stream_start(struct probe *probe, const struct stream_rules *rules)
 
 	probe->private = (void *)rules;
 	probe->io.ready = on_ready;
-	r = probe_connect(probe, SOCK_STREAM);
+	r = probe_open(probe, SOCK_STREAM);
+	if (!r && !rules->request) {
+		/* Nothing will be said: the handshake need not be finished,
+		 * which spares a packet here and a socket there. */
+		static const int off;
+
+		setsockopt(probe->io.fd, IPPROTO_TCP, TCP_QUICKACK, &off,
+			   sizeof(off));
+	}
+	if (!r)
+		r = probe_connect(probe);
 	if (r)
 		probe_finish_errno(probe, -r);
 }

@@ -27,4 +27,7 @@ struct stream_rules {
 
 void stream_start(struct probe *probe, const struct stream_rules *rules);
 
+/* For the kinds' stop(). */
+void stream_stop(struct probe *probe);
+
 #endif
