@@ -30,8 +30,16 @@ static void shell(const char *command)
 	}
 }
 
-static void make_links(void)
+void progtest_links(void)
 {
+	if (geteuid()) {
+		printf("needs root\n");
+		exit(77);
+	}
+	if (unshare(CLONE_NEWNET)) {
+		perror("unshare");
+		exit(1);
+	}
 	shell("ip link set lo up; "
 	      "for d in in0:00 out0:01 small0:03; do n=${d%:*} m=${d#*:}; "
 	      "ip link add $n address 02:00:00:00:$m:01 type veth peer name p$n"
@@ -107,15 +115,7 @@ void progtest_open(struct progtest *t, uint32_t flow_sets)
 	static const uint8_t key[TOEPLITZ_KEY_LEN] = TOEPLITZ_KEY_DEFAULT;
 
 	memset(t, 0, sizeof(*t));
-	if (geteuid()) {
-		printf("needs root\n");
-		exit(77);
-	}
-	if (unshare(CLONE_NEWNET)) {
-		perror("unshare");
-		exit(1);
-	}
-	make_links();
+	progtest_links();
 	t->in0 = (int)if_nametoindex("in0");
 	t->out0 = (int)if_nametoindex("out0");
 	t->small0 = (int)if_nametoindex("small0");

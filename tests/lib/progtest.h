@@ -59,8 +59,10 @@ struct progtest_result {
 	uint8_t data[PKTBUILD_MAX];
 };
 
-/* Sets of the flow table: a power of two; 0: 1024. Fails the process (exit
- * 77) if it may not: not root. */
+/* The namespace and its links only. Fails the process (exit 77) if it may not:
+ * not root. */
+void progtest_links(void);
+/* Sets of the flow table: a power of two; 0: 1024. */
 void progtest_open(struct progtest *t, uint32_t flow_sets);
 void progtest_close(struct progtest *t);
 /* Configuration and flows gone, counters kept. */
