@@ -85,7 +85,7 @@ static __always_inline void flows_count(const struct flowtab_change *ch)
 	      ch->evict == FLOWTAB_EVICT_CLOSED ? CNT_FLOW_EVICT_CLOSED :
 	      ch->evict == FLOWTAB_EVICT_HALF	? CNT_FLOW_EVICT_NEW :
 						  CNT_FLOW_EVICT_LIVE);
-	if (ch->other.key.kind == FLOW_FORWARD)
+	if (flow_is_open(&ch->other))
 		flows_conns(ch->other.service, false);
 }
 
@@ -127,7 +127,8 @@ static __always_inline void flows_undo(__u32 index, __u32 word)
 /* A flow that is over is to be decided anew: its entry goes. */
 static __always_inline void flows_forget(struct flow *f, const struct flow *copy)
 {
-	if (flowtab_delete(f, copy->word))
+	if (flowtab_delete(f, copy->word) &&
+	    FLOW_ACTIVITY_TCP(copy->activity) < FLOW_TCP_FIN)
 		flows_conns(copy->service, false);
 }
 

@@ -181,7 +181,8 @@ SUBPROG int flow_miss(struct xdp_md *ctx, struct pkt *pkt,
 
 /* TCP state and the time of the last packet; the line stays clean mostly. */
 static __always_inline void flow_touch(struct flow *f, const struct flow *copy,
-				       const struct pkt *pkt, __u32 tick)
+				       const struct pkt *pkt, __u32 kind,
+				       __u32 tick)
 {
 	__u32 tcp = FLOW_ACTIVITY_TCP(copy->activity), next = tcp;
 
@@ -190,10 +191,16 @@ static __always_inline void flow_touch(struct flow *f, const struct flow *copy,
 		     pkt->tcp_flags & (TCP_FIN | TCP_RST)))
 		next = flow_tcp_next(tcp, pkt->tcp_flags);
 	if (unlikely(next != tcp)) {
-		/* By CAS: the entry may be another flow's by now. */
-		cmpxchg_u32(&f->activity, copy->activity,
-			    FLOW_ACTIVITY(tick, next,
-					  FLOW_ACTIVITY_FLAGS(copy->activity)));
+		/* By CAS: the entry may be another flow's by now, and the end
+		 * of a connection is counted once. */
+		if (cmpxchg_u32(&f->activity, copy->activity,
+				FLOW_ACTIVITY(tick, next,
+					      FLOW_ACTIVITY_FLAGS(
+						      copy->activity))) ==
+			    copy->activity &&
+		    kind == FLOW_FORWARD && tcp < FLOW_TCP_FIN &&
+		    next >= FLOW_TCP_FIN)
+			flows_conns(copy->service, false);
 		return;
 	}
 	if (flow_age(copy->activity, tick) >= FLOW_ACTIVITY_SLACK)
@@ -250,7 +257,7 @@ static __always_inline int steer_flow(struct xdp_md *ctx, struct pkt *pkt,
 			return DROP(MAP);
 	} else {
 		count(CNT_FLOW_HIT);
-		flow_touch(f, copy, pkt, fwd->tick);
+		flow_touch(f, copy, pkt, kind, fwd->tick);
 		fwd->service = id;
 		if (kind == FLOW_REVERSE) {
 			id = copy->pair_id;

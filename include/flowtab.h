@@ -133,6 +133,15 @@ static __always_inline __u32 flow_tcp_next(__u32 state, __u8 tcp_flags)
 	return state;
 }
 
+/* Counted in svc_load.conns: a client's flow that has not seen FIN or RST.
+ * The step out of it is counted by whoever makes it: the CAS that stores FIN
+ * or RST, or the removal of an entry that is still open. */
+static __always_inline bool flow_is_open(const struct flow *f)
+{
+	return f->key.kind == FLOW_FORWARD &&
+	       FLOW_ACTIVITY_TCP(f->activity) < FLOW_TCP_FIN;
+}
+
 /* Seconds an entry may be idle. vs: the vserver it belongs to, or NULL. */
 static __always_inline __u32 flow_timeout_s(const struct flow *f,
 					    const struct vserver *vs)

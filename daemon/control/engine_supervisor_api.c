@@ -25,6 +25,32 @@ static uint32_t first_choices(const struct engine_supervisor *s, uint32_t slot)
 	return n;
 }
 
+static struct json_object *show_drops(const struct engine_supervisor *s,
+				      uint32_t slot)
+{
+	static const char *const names[DROP_REASONS] = {
+#define ENGINE_DROP_NAME(id, name, help) [DROP_##id] = name,
+		ENGINE_DROPS(ENGINE_DROP_NAME)
+#undef ENGINE_DROP_NAME
+	};
+	struct json_object *o = json_object_new_object();
+
+	for (uint32_t i = 0; s->memory.ready && i < DROP_REASONS; i++)
+		put(o, names[i], s->memory.ctl->engine[slot].dropped[i]);
+	return o;
+}
+
+static struct json_object *show_evictions(const struct engine_info *info)
+{
+	struct json_object *o = json_object_new_object();
+
+	put(o, "idle", info->evict_idle);
+	put(o, "closed", info->evict_closed);
+	put(o, "half", info->evict_half);
+	put(o, "live", info->evict_live);
+	return o;
+}
+
 static struct json_object *show_engine(const struct engine_supervisor *s,
 				       const struct engine_slot *slot)
 {
@@ -53,6 +79,9 @@ static struct json_object *show_engine(const struct engine_supervisor *s,
 	put(o, "dropped", info->dropped);
 	put(o, "held", info->held);
 	put(o, "swept", info->swept);
+	put(o, "lock_stolen", info->lock_stolen);
+	json_object_object_add(o, "evictions", show_evictions(info));
+	json_object_object_add(o, "drops", show_drops(s, slot->slot));
 	put(o, "restarts", slot->restarts);
 	json_object_object_add(o, "last_exit",
 			       slot->last_exit[0] ?

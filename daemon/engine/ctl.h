@@ -51,6 +51,35 @@ enum frame_state {
 /* Owners: engine slots, and the daemon. */
 #define FRAME_OWNER_DAEMON ENGINES_MAX
 
+/* Why an engine dropped (or answered instead of forwarding) a packet. X(enum
+ * suffix, name, help); append only. */
+#define ENGINE_DROPS(X)                                                        \
+	X(BAD_META, "bad_metadata", "came without the XDP program's metadata") \
+	X(BAD_PACKET, "bad_packet", "a header is cut off or contradicts")      \
+	X(NO_VSERVER, "no_vserver", "its vserver is gone")                     \
+	X(NO_SERVICE, "no_service", "no service takes new flows")              \
+	X(NO_NAT, "no_nat_port", "no NAT address or free port")                \
+	X(TABLE, "flow_set_locked", "its set of the flow table stayed locked") \
+	X(NO_ROUTE, "no_route", "no route, or no port on the way out")         \
+	X(TX_FULL, "tx_full", "TX ring full: the interface is too slow")       \
+	X(RAW, "raw_refused", "the kernel's stack did not take it")            \
+	X(TTL, "ttl", "TTL or hop limit used up")                              \
+	X(TOO_BIG, "too_big", "larger than the path")                          \
+	X(HOLD_FULL, "hold_full", "too many packets wait")                     \
+	X(HOLD_TIMEOUT, "hold_timeout", "waited too long")                     \
+	X(ICMP, "icmp", "ICMP that nobody answers")                            \
+	X(MID_FLOW, "mid_flow", "TCP of a connection that is not known")
+
+enum engine_drop {
+#define ENGINE_DROP_X(id, name, help) DROP_##id,
+	ENGINE_DROPS(ENGINE_DROP_X)
+#undef ENGINE_DROP_X
+	DROP_REASONS
+};
+
+/* Room for reasons of later versions. */
+#define ENGINE_DROPS_MAX 32
+
 struct ctl_pool {
 	pthread_mutex_t lock; /* robust, shared: fill and completion rings */
 	uint32_t holder;      /* 1 + owner who has the lock now; 0: nobody */
@@ -69,6 +98,7 @@ struct ctl_engine {
 	uint32_t pid;
 	uint32_t flow_intent; /* flowtab's: 1 + set being written */
 	uint32_t pad[28];
+	uint64_t dropped[ENGINE_DROPS_MAX]; /* by enum engine_drop */
 } __attribute__((aligned(128)));
 
 struct engine_ctl {

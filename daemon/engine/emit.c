@@ -14,34 +14,16 @@
 #include "engine/hold.h"
 #include "engine/reply.h"
 
-static const char *const drop_names[DROP_REASONS] = {
-	[DROP_BAD_META] = "bad_metadata",
-	[DROP_BAD_PACKET] = "bad_packet",
-	[DROP_NO_VSERVER] = "no_vserver",
-	[DROP_NO_SERVICE] = "no_service",
-	[DROP_NO_NAT] = "no_nat_port",
-	[DROP_TABLE] = "flow_set_locked",
-	[DROP_NO_ROUTE] = "no_route",
-	[DROP_TX_FULL] = "tx_full",
-	[DROP_RAW] = "raw_refused",
-	[DROP_TTL] = "ttl",
-	[DROP_TOO_BIG] = "too_big",
-	[DROP_HOLD_FULL] = "hold_full",
-	[DROP_HOLD_TIMEOUT] = "hold_timeout",
-	[DROP_ICMP] = "icmp",
-	[DROP_MID_FLOW] = "mid_flow",
-};
-
-const char *engine_drop_name(enum engine_drop why)
+void engine_count_drop(struct engine *engine, enum engine_drop why)
 {
-	return drop_names[why];
+	engine->ctl->engine[engine->slot].dropped[why]++;
+	engine->info->dropped++;
 }
 
 void engine_drop(struct engine *engine, struct engine_packet *packet,
 		 enum engine_drop why)
 {
-	engine->dropped[why]++;
-	engine->info->dropped++;
+	engine_count_drop(engine, why);
 	frames_put(&engine->frames, packet->frame);
 }
 

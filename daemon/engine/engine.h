@@ -55,26 +55,6 @@ struct engine_packet {
 	uint8_t l2[22];
 };
 
-/* Why a packet was dropped; names in engine_drop_name(). */
-enum engine_drop {
-	DROP_BAD_META,
-	DROP_BAD_PACKET,
-	DROP_NO_VSERVER,
-	DROP_NO_SERVICE,
-	DROP_NO_NAT,	  /* no free port, or no address of the family */
-	DROP_TABLE,	  /* the set stayed locked */
-	DROP_NO_ROUTE,
-	DROP_TX_FULL,
-	DROP_RAW,	  /* the kernel did not take it */
-	DROP_TTL,
-	DROP_TOO_BIG,
-	DROP_HOLD_FULL,
-	DROP_HOLD_TIMEOUT,
-	DROP_ICMP,
-	DROP_MID_FLOW,	  /* TCP, not SYN, no flow, no answer due */
-	DROP_REASONS
-};
-
 struct engine_maps {
 	const struct dp_conf *conf;
 	const struct vip_bucket *vips;
@@ -135,7 +115,6 @@ struct engine {
 	bool drain_owed;
 	uint64_t sweep_ns;
 	uint32_t sweep_set;
-	uint64_t dropped[DROP_REASONS];
 };
 
 /* loop.c */
@@ -152,6 +131,7 @@ void engine_handle(struct engine *engine, struct engine_packet *packet);
 /* emit.c */
 void engine_drop(struct engine *engine, struct engine_packet *packet,
 		 enum engine_drop why);
-const char *engine_drop_name(enum engine_drop why);
+/* The same for a packet that is answered instead of forwarded. */
+void engine_count_drop(struct engine *engine, enum engine_drop why);
 
 #endif

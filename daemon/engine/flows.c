@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The engine's side of the flow table; see flows.h. Every entry that comes or
- * goes through here is accounted for here: svc_load.conns counts entries of
- * kind FORWARD, whoever writes or removes them.
+ * goes through here is accounted for here: svc_load.conns counts open flows
+ * (flow_is_open), whoever writes or removes them.
  */
 #include "engine/flows.h"
 
@@ -110,8 +110,41 @@ static void count_closed(struct engine *engine, const struct flow *copy)
 	struct svc_load *load =
 		&engine->maps.svc_load[copy->service % SERVICES_MAX];
 
-	if (copy->key.kind == FLOW_FORWARD)
+	if (flow_is_open(copy))
 		__atomic_fetch_sub(&load->conns, 1, __ATOMIC_RELAXED);
+}
+
+/* An entry had to make room. Half a NAT flow would be worse than none: the
+ * client would wait for answers that find no way back, instead of being set up
+ * anew (or told to go). */
+static void evicted(struct engine *engine, const struct flowtab_change *change)
+{
+	struct engine_info *info = engine->info;
+	struct flow twin, *t;
+
+	switch ((enum flowtab_evict)change->evict) {
+	case FLOWTAB_EVICT_NONE:
+		return;
+	case FLOWTAB_EVICT_IDLE:
+		info->evict_idle++;
+		break;
+	case FLOWTAB_EVICT_CLOSED:
+		info->evict_closed++;
+		break;
+	case FLOWTAB_EVICT_HALF:
+		info->evict_half++;
+		break;
+	case FLOWTAB_EVICT_LIVE:
+		info->evict_live++;
+		break;
+	}
+	count_closed(engine, &change->other);
+	if (!(FLOW_ACTIVITY_FLAGS(change->other.activity) & FLOW_F_NAT) ||
+	    change->other.key.kind > FLOW_REVERSE)
+		return;
+	t = flows_find_twin(engine, &change->other, &twin);
+	if (t)
+		flows_delete(engine, t, &twin);
 }
 
 enum flowtab_result flows_insert(struct engine *engine,
@@ -123,11 +156,11 @@ enum flowtab_result flows_insert(struct engine *engine,
 	result = flowtab_insert(&engine->flowtab, entry,
 				FLOW_WRITER_ENGINE(engine->slot),
 				engine->now_ns, true, change);
+	engine->info->lock_stolen += change->stolen;
 	if (result == FLOWTAB_EXISTED)
 		return result;
-	if (change->evict != FLOWTAB_EVICT_NONE)
-		count_closed(engine, &change->other);
-	if (result == FLOWTAB_INSERTED && entry->key.kind == FLOW_FORWARD)
+	evicted(engine, change);
+	if (result == FLOWTAB_INSERTED && flow_is_open(entry))
 		count_opened(engine, entry->service);
 	return result;
 }

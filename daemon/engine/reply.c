@@ -47,8 +47,7 @@ static void error(struct engine *engine, struct engine_packet *packet,
 		engine_drop(engine, packet, why);
 		return;
 	}
-	engine->dropped[why]++;
-	engine->info->dropped++;
+	engine_count_drop(engine, why);
 	emit_back(engine, packet, l3, head + quote);
 }
 
@@ -162,8 +161,7 @@ static void reset(struct engine *engine, struct engine_packet *packet,
 	header.csum = (__be16)~csum_fold16(
 		csum_words(&header, sizeof(header) / 2, sum));
 	*tcp = header;
-	engine->dropped[why]++;
-	engine->info->dropped++;
+	engine_count_drop(engine, why);
 	emit_back(engine, packet, packet->data + packet->pkt.l3_off,
 		  (uint32_t)((uint8_t *)(tcp + 1) - packet->data) -
 			  packet->pkt.l3_off);
