@@ -20,6 +20,8 @@ load_tool() {
 load_start() {
 	local name=$1
 	shift
+	# Of an earlier run by the same name: its counts are not this one's.
+	rm -f "$RUN/$name.status"
 	mkfifo "$RUN/$name.ctl"
 	nsenter --net="/var/run/netns/$CLIENT" -- "$(load_tool "$name")" run \
 		--control "$RUN/$name.ctl" --status "$RUN/$name.status" \
