@@ -435,6 +435,10 @@ const struct cli_command cli_commands[] = {
 	  .help = "check FILE only, without a daemon",
 	  .run = run_config_check, .args_min = 1, .args_max = 1 },
 
+	{ .object = "config", .name = "keys", .args = "[man]",
+	  .help = "reference of all configuration keys",
+	  .run = run_config_keys, .args_max = 1 },
+
 	SHOW_ALL("cluster", "/v1/cluster", "nodes, states, view",
 		 cluster_view),
 	POST("cluster", "join", "/v1/cluster/join", "become a member"),

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cli/args.h"
 #include "cli/lookup.h"
 #include "cli/run.h"
 #include "config/config_help.h"
@@ -72,6 +73,19 @@ void help_command(FILE *to, const struct cli_command *command)
 			fprintf(to, " %s", *key);
 		fputc('\n', to);
 	}
+}
+
+/* From the tables that read the file: text, or the source of sluice.json(5). */
+RUN(config_keys)
+{
+	(void)cli;
+	if (argc == 0)
+		config_help(stdout);
+	else if (args_compare(argv[0], "man"))
+		config_help_man(stdout);
+	else
+		return cli_usage(command, "unexpected \"%s\"", argv[0]);
+	return CLI_DONE;
 }
 
 RUN(help)

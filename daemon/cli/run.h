@@ -32,6 +32,7 @@ RUN(config_show);
 RUN(config_apply);
 RUN(config_save);
 RUN(config_check);
+RUN(config_keys);
 RUN(completion);
 RUN(help);
 

@@ -174,6 +174,7 @@ static void man_section(FILE *to, const char *path,
 
 	fprintf(to, ".Ss ");
 	man_text(to, path);
+	/* Top level: the section's own head says it. */
 	fprintf(to, "\n.Bl -tag -width Ds\n");
 	for (size_t i = 0; i < schema->n_keys; i++) {
 		const struct config_key *key = &schema->keys[i];
@@ -185,7 +186,9 @@ static void man_section(FILE *to, const char *path,
 		man_text(to, key->help);
 		fprintf(to, ".\nType: ");
 		man_text(to, type);
-		if (def[0]) {
+		if (key->flags & CONFIG_REQUIRED) {
+			fprintf(to, ".\nRequired");
+		} else if (def[0]) {
 			fprintf(to, ".\nDefault: ");
 			man_text(to, def);
 		}
@@ -200,5 +203,18 @@ static void man_section(FILE *to, const char *path,
 
 void config_help_man(FILE *to)
 {
+	fprintf(to, ".Dd $Mdocdate$\n.Dt SLUICE.JSON 5\n.Os\n"
+		    ".Sh NAME\n.Nm sluice.json\n"
+		    ".Nd configuration of sluiced\n"
+		    ".Sh DESCRIPTION\nOne JSON object.\n"
+		    "Comments (// and /* */) and a comma before a closing "
+		    "bracket are allowed;\nkeys that are not listed here are "
+		    "errors.\n"
+		    ".Xr sluiced 8\nchecks the whole before any of it takes "
+		    "effect.\n"
+		    ".Sh KEYS\n"
+		    "$ is the whole object, [] an element of an array.\n");
 	help_schema(to, &config_keys_top, "$", man_section);
+	fprintf(to, ".Sh FILES\n.Pa /etc/sluice/sluice.json\n"
+		    ".Sh SEE ALSO\n.Xr sluice 8 ,\n.Xr sluiced 8\n");
 }

@@ -12,7 +12,7 @@ struct config_schema;
 /* All keys as text, as `sluiced --help-config` prints them. */
 void config_help(FILE *to);
 
-/* The same as the body of a manual page (mdoc lists). */
+/* The same as the source of the manual page sluice.json(5). */
 void config_help_man(FILE *to);
 
 /* The keys of one kind of object, a line each. */
