@@ -71,6 +71,20 @@ static int prepare(struct apply *a, const struct config *next,
 	return err;
 }
 
+/* An interface that was deleted makes room for one that has its name now. */
+static bool is_there(struct apply *a, const char *name)
+{
+	int slot = datapath_find(a->dp, name);
+
+	if (slot < 0)
+		return false;
+	if (!attach_is_gone(&a->dp->iface[slot].attach))
+		return true;
+	engine_supervisor_remove_interface(a->engines, slot);
+	datapath_del(a->dp, slot);
+	return false;
+}
+
 static int add_ifaces(struct apply *a, const struct config *next,
 		      struct steps *steps, struct config_error *e)
 {
@@ -80,7 +94,7 @@ static int add_ifaces(struct apply *a, const struct config *next,
 	int err;
 
 	for (i = 0; i < next->n_ifaces; i++) {
-		if (datapath_find(a->dp, next->ifaces[i].name) >= 0)
+		if (is_there(a, next->ifaces[i].name))
 			continue;
 		err = datapath_add(a->dp, &next->ifaces[i], &slot, e);
 		if (err)
@@ -218,6 +232,17 @@ static void drop_ifaces(struct apply *a, const struct config *next)
 		engine_supervisor_remove_interface(a->engines, slot);
 	}
 	datapath_prune(a->dp);
+}
+
+void apply_interfaces(struct apply *a)
+{
+	struct steps steps = { 0 };
+	struct config_error e = { "" };
+
+	if (add_ifaces(a, a->config, &steps, &e)) {
+		undo(a, &steps);
+		log_warn("%s", e.text);
+	}
 }
 
 /* Without a cluster every bucket is this node's. */

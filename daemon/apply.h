@@ -44,6 +44,10 @@ struct apply {
 int apply_config(struct apply *apply, struct config *next,
 		 struct config_error *e);
 
+/* Interfaces of the configuration in effect that came back after they had been
+ * deleted are attached to again; what goes wrong is logged. */
+void apply_interfaces(struct apply *apply);
+
 /* NAT and tunnel source addresses: configured, or the interfaces' own.
  * Addresses keep the index they have in CONF. 0, or -errno with *e filled. */
 int apply_addrs(const struct config *config, const struct dp_conf *conf,

@@ -40,8 +40,8 @@ static void on_heartbeat(uv_timer_t *timer)
 
 	__atomic_store_n(&d->dp.maps.conf->daemon_ns, now, __ATOMIC_RELEASE);
 	flow_scan_step(&d->scan, &d->dp.maps, d->publish, now);
-	if (++d->beats % CHECK_EVERY == 0)
-		datapath_check(&d->dp);
+	if (++d->beats % CHECK_EVERY == 0 && datapath_check(&d->dp))
+		apply_interfaces(&d->apply);
 }
 
 static void on_flush(uv_timer_t *timer)

@@ -61,15 +61,14 @@ static int query(uint32_t ifindex, uint32_t *ret_id, bool *ret_generic)
 /* ---- our own link ------------------------------------------------------ */
 
 /* The pinned link if it still is on this interface; -1. */
-static int find_link(const struct attach *a, const char *bpffs,
-		     uint32_t *ret_prog_id)
+static int find_link(const struct attach *a, uint32_t *ret_prog_id)
 {
 	struct bpf_link_info info = { 0 };
 	uint32_t len = sizeof(info);
 	char path[PATH_MAX];
 	int fd;
 
-	link_path(path, bpffs, a->name);
+	link_path(path, a->bpffs, a->name);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -1;
@@ -84,8 +83,8 @@ static int find_link(const struct attach *a, const char *bpffs,
 	return -1;
 }
 
-static int create_link(struct attach *a, const char *bpffs,
-		       const struct loader_program *program, uint32_t flags)
+static int create_link(struct attach *a, const struct loader_program *program,
+		       uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
 	char path[PATH_MAX];
@@ -94,7 +93,7 @@ static int create_link(struct attach *a, const char *bpffs,
 	fd = bpf_link_create(program->fd, a->ifindex, BPF_XDP, &opts);
 	if (fd < 0)
 		return -errno;
-	link_path(path, bpffs, a->name);
+	link_path(path, a->bpffs, a->name);
 	err = bpffs_pin(fd, path);
 	if (err) {
 		close(fd); /* takes the program off again */
@@ -106,21 +105,20 @@ static int create_link(struct attach *a, const char *bpffs,
 	return 0;
 }
 
-static int attach_link(struct attach *a, const char *bpffs,
-		       const struct loader_program *program,
+static int attach_link(struct attach *a, const struct loader_program *program,
 		       struct config_error *e)
 {
 	int err;
 
 	if (a->wish == CONFIG_ATTACH_GENERIC) {
-		err = create_link(a, bpffs, program, XDP_FLAGS_SKB_MODE);
+		err = create_link(a, program, XDP_FLAGS_SKB_MODE);
 		if (err)
 			return fail(e, err,
 				    "interface %s: cannot attach in generic mode: %s",
 				    a->name, strerror(-err));
 		return 0;
 	}
-	err = create_link(a, bpffs, program, XDP_FLAGS_DRV_MODE);
+	err = create_link(a, program, XDP_FLAGS_DRV_MODE);
 	if (!err)
 		return 0;
 	if (a->wish == CONFIG_ATTACH_NATIVE || err == -EBUSY)
@@ -132,7 +130,7 @@ static int attach_link(struct attach *a, const char *bpffs,
 	snprintf(a->note, sizeof(a->note),
 		 "generic: the driver refuses native mode (%s)",
 		 strerror(-err));
-	err = create_link(a, bpffs, program, XDP_FLAGS_SKB_MODE);
+	err = create_link(a, program, XDP_FLAGS_SKB_MODE);
 	if (err)
 		return fail(e, err,
 			    "interface %s: cannot attach in native (%s) nor in generic mode: %s",
@@ -204,7 +202,8 @@ int attach_new(struct attach *ret, const char *bpffs,
 	       const struct config_interface *config,
 	       const struct loader_program *program, struct config_error *e)
 {
-	struct attach a = { .wish = config->attach,
+	struct attach a = { .bpffs = bpffs,
+			    .wish = config->attach,
 			    .link_fd = -1,
 			    .prog_fd = -1 };
 	uint32_t id = 0;
@@ -219,7 +218,7 @@ int attach_new(struct attach *ret, const char *bpffs,
 	if (err)
 		return fail(e, err, "interface %s: cannot query XDP: %s",
 			    a.name, strerror(-err));
-	a.link_fd = find_link(&a, bpffs, &a.prog_id);
+	a.link_fd = find_link(&a, &a.prog_id);
 	if (a.link_fd >= 0) {
 		a.how = ATTACH_LINK;
 		a.adopted = true;
@@ -236,7 +235,7 @@ int attach_new(struct attach *ret, const char *bpffs,
 			 a.name, bpffs);
 		log_notice("interface %s: %s", a.name, a.note);
 	} else {
-		err = attach_link(&a, bpffs, program, e);
+		err = attach_link(&a, program, e);
 		a.prog_id = program->id;
 		if (!err)
 			log_info("interface %s: program %u attached, %s mode",
@@ -271,6 +270,13 @@ int attach_swap(struct attach *a, const struct loader_program *program,
 		err = replace_netlink(a, a->prog_fd, program->fd);
 		break;
 	case ATTACH_NOTHING:
+		if (a->wish == CONFIG_ATTACH_ADOPT || attach_is_gone(a))
+			return 0;
+		a->note[0] = '\0';
+		err = attach_link(a, program, e);
+		if (!err)
+			a->prog_id = program->id;
+		return err;
 	case ATTACH_DISPATCHER:
 		return 0;
 	}
@@ -288,11 +294,22 @@ int attach_swap(struct attach *a, const struct loader_program *program,
 	return 0;
 }
 
+bool attach_is_gone(const struct attach *a)
+{
+	return if_nametoindex(a->name) != a->ifindex;
+}
+
 bool attach_check(struct attach *a, const struct loader_program *program)
 {
 	uint32_t id;
 	bool generic;
 
+	if (a->how != ATTACH_NOTHING && attach_is_gone(a)) {
+		log_warn("interface %s is gone", a->name);
+		attach_release(a);
+		snprintf(a->note, sizeof(a->note), "the interface is gone");
+		return true;
+	}
 	if (a->how == ATTACH_LINK || query(a->ifindex, &id, &generic))
 		return false;
 	if (a->how == ATTACH_NOTHING && id == program->id) {
@@ -322,14 +339,14 @@ bool attach_check(struct attach *a, const struct loader_program *program)
 	return false;
 }
 
-int attach_remove(struct attach *a, const char *bpffs)
+int attach_remove(struct attach *a)
 {
 	char path[PATH_MAX];
 	int err = 0;
 
 	switch (a->how) {
 	case ATTACH_LINK:
-		link_path(path, bpffs, a->name);
+		link_path(path, a->bpffs, a->name);
 		if (unlink(path) && errno != ENOENT)
 			err = -errno;
 		/* Others may hold the link open: this detaches it. */

@@ -19,6 +19,7 @@ enum attach_how {
 };
 
 struct attach {
+	const char *bpffs; /* borrowed */
 	char name[16];
 	uint32_t ifindex;
 	enum config_attach wish;
@@ -36,17 +37,21 @@ int attach_new(struct attach *ret, const char *bpffs,
 	       const struct config_interface *config,
 	       const struct loader_program *program, struct config_error *e);
 
-/* Puts PROGRAM in place of the one that is attached. On failure the old one
- * runs on. 0, or -errno with *e filled. */
+/* Puts PROGRAM in place of the one that is attached; where it was taken away,
+ * attaches it anew. On failure the old one runs on. 0, or -errno with *e filled. */
 int attach_swap(struct attach *attach, const struct loader_program *program,
 		struct config_error *e);
 
+/* Whether the interface no longer exists, or is another one by that name. */
+bool attach_is_gone(const struct attach *attach);
+
 /* Looks whether an awaited program has come, or an attached one was taken
- * away or exchanged by somebody else. True: something changed (logged). */
+ * away or exchanged by somebody else, or the interface is gone. True:
+ * something changed (logged). */
 bool attach_check(struct attach *attach, const struct loader_program *program);
 
 /* Takes the program off the interface. 0 or -errno. */
-int attach_remove(struct attach *attach, const char *bpffs);
+int attach_remove(struct attach *attach);
 
 /* Forgets it; what is attached stays. */
 void attach_release(struct attach *attach);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/limits.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -262,7 +263,7 @@ int datapath_add(struct datapath *dp, const struct config_interface *config,
 	if (slot < 0 || dp->iface[slot].used) {
 		say(e, "interface %s: all %d slots are in use", config->name,
 			 IFACES_MAX);
-		attach_remove(&attach, dp->bpffs);
+		attach_remove(&attach);
 		return -ENOSPC;
 	}
 	queues = netif_rx_queues(config->name);
@@ -290,7 +291,7 @@ void datapath_del(struct datapath *dp, uint32_t slot)
 {
 	struct datapath_iface *iface = &dp->iface[slot];
 	uint32_t ifindex = iface->attach.ifindex;
-	int err = attach_remove(&iface->attach, dp->bpffs);
+	int err = attach_remove(&iface->attach);
 
 	if (err)
 		log_warn("interface %s: cannot detach: %s", iface->attach.name,
@@ -331,14 +332,20 @@ void datapath_prune(struct datapath *dp)
 	}
 }
 
-void datapath_check(struct datapath *dp)
+bool datapath_check(struct datapath *dp)
 {
+	bool back = false;
 	size_t i;
 
 	for (i = 0; i < IFACES_MAX; i++) {
-		if (dp->iface[i].used)
-			attach_check(&dp->iface[i].attach, &dp->program);
+		struct attach *a = &dp->iface[i].attach;
+
+		if (!dp->iface[i].used)
+			continue;
+		attach_check(a, &dp->program);
+		back = back || (attach_is_gone(a) && if_nametoindex(a->name));
 	}
+	return back;
 }
 
 /* ---- exchange ---------------------------------------------------------- */

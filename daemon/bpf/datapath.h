@@ -74,8 +74,9 @@ int datapath_exchange(struct datapath *dp, struct loader_program *program,
 		      const struct loader_options *options,
 		      struct config_error *e);
 
-/* Attach to what is configured and has no program (taken away by hand). */
-void datapath_check(struct datapath *dp);
+/* Looks for what others did to the interfaces: attached, detached, deleted.
+ * True: an interface that was deleted is there again, to be added anew. */
+bool datapath_check(struct datapath *dp);
 
 /* Detaches everything, unpins everything; engines must be stopped already.
  * Closes DP. */
