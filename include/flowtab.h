@@ -39,6 +39,11 @@
 /* A fragment train is complete or lost after that. RFC 8200: 60 s at most. */
 #define FLOW_FRAGMENT_S 30
 
+/* Where a stress test stops or kills a writer. */
+#ifndef FLOWTAB_POINT
+#define FLOWTAB_POINT() do { } while (0)
+#endif
+
 struct flowtab {
 	__u32 mask; /* number of sets - 1 */
 #ifndef __bpf__
@@ -389,6 +394,7 @@ static __always_inline __u32 flowtab_lock(struct flow_set *even,
 #endif
 	if (!got)
 		return 0;
+	FLOWTAB_POINT();
 	if (got == 2) {
 		*stolen = 1;
 		flowtab_quarantine(even);
@@ -561,6 +567,7 @@ flowtab_write(const struct flowtab *tab, struct flow_set *even,
 	f = flowtab_choose(tab, home, other, entry->hash, now_tick, ch);
 	if (!f)
 		return FLOWTAB_LOCKED;
+	FLOWTAB_POINT();
 	word = read_once(f->word);
 	gen = (FLOW_WORD_GEN(word) + 1) & 0xfffff;
 	busy = FLOW_WORD(FLOW_BUSY, writer, gen);
@@ -578,6 +585,7 @@ flowtab_write(const struct flowtab *tab, struct flow_set *even,
 		ch->evict = FLOWTAB_EVICT_NONE;
 		return FLOWTAB_LOCKED;
 	}
+	FLOWTAB_POINT();
 	if (ch->evict != FLOWTAB_EVICT_NONE) {
 		flowtab_fill(&ch->other, f);
 		ch->other.word = word;
@@ -589,11 +597,14 @@ flowtab_write(const struct flowtab *tab, struct flow_set *even,
 		flowtab_abandon(f, busy);
 		return FLOWTAB_LOCKED;
 	}
+	FLOWTAB_POINT();
 	flowtab_fill(f, entry);
+	FLOWTAB_POINT();
 	if (ch->overflow && !flowtab_mark(home)) {
 		flowtab_abandon(f, busy);
 		return FLOWTAB_LOCKED;
 	}
+	FLOWTAB_POINT();
 	barrier();
 	if (cmpxchg_u32(&f->word, busy, live) != busy) {
 		flowtab_abandon(f, busy);
@@ -653,6 +664,7 @@ flowtab_insert(const struct flowtab *tab, const struct flow *entry,
 		result = flowtab_write(tab, even, home, other, mine, entry,
 				       writer, flow_tick(now_ns), ch);
 	}
+	FLOWTAB_POINT();
 	flowtab_unlock(even, mine);
 out:
 #ifndef __bpf__
@@ -688,6 +700,7 @@ static inline void flowtab_compact_set(struct flow_set *set)
 		     w = (w + 1) % FLOW_WAYS)
 			covered |= 1u << w;
 	}
+	FLOWTAB_POINT();
 	for (unsigned int i = 0; i < FLOW_WAYS; i++) {
 		struct flow *f = &set->way[i];
 		__u32 word = load_acquire_u32(&f->word);
@@ -722,8 +735,10 @@ static inline void flowtab_unmark(const struct flowtab *tab, __u32 index)
 	__u32 *mark = &flowtab_set(tab, index)->way[1].lock;
 	__u32 old = load_acquire_u32(mark);
 
-	if ((old & 1) && !flowtab_guests(tab, index))
-		cmpxchg_u32(mark, old, old & ~1u);
+	if (!(old & 1) || flowtab_guests(tab, index))
+		return;
+	FLOWTAB_POINT();
+	cmpxchg_u32(mark, old, old & ~1u);
 }
 
 /* Tidies the pair that a set belongs to, if nobody is writing there. */
