@@ -41,7 +41,8 @@ MODE=${MODE:-nat}
 VIP4=192.0.2.10
 VIP6=2001:db8::10
 NETNS_PREFIX=${NETNS_PREFIX:-slu}
-ID=$NETNS_PREFIX-$$
+# Of this shell, which may be a subshell: its end is the topology's end.
+ID=$NETNS_PREFIX-$BASHPID
 NODE=$ID-node
 CLIENT=$ID-client
 FABRIC=$ID-fabric
@@ -142,7 +143,7 @@ netns_addr() {
 netns_up() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 	# Of runs that were killed before they could clean up.
-	netns_sweep_stale
+	netns_sweep_stale || true
 	trap netns_on_exit EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
@@ -263,7 +264,7 @@ netns_remove() {
 	local ns
 	for ns in $(ip netns list 2>/dev/null | awk '{print $1}' | grep "^$1-"); do
 		until_true 10 netns_emptied "$ns"
-		ip netns del "$ns"
+		ip netns del "$ns" || true
 	done
 	if [ -n "$2" ] && [ -d "$2" ]; then
 		# Not lazily: what was pinned must be gone when this returns.
