@@ -21,7 +21,7 @@ struct pick {
 	struct pick_tables t;
 	uint32_t random;
 	uint32_t *turn;	  /* by vserver: next member */
-	int32_t *current; /* by member: smooth weighted round robin */
+	int64_t *current; /* by member: smooth weighted round robin */
 };
 
 struct span {
@@ -153,17 +153,17 @@ static uint32_t weighted_robin(struct pick *p, struct span m)
 
 		if (!pick_takes(p, member->service))
 			continue;
-		w = (int64_t)(weight_of(p, member) / 64 + 1);
+		w = (int64_t)weight_of(p, member);
 		sum += w;
-		p->current[i] += (int32_t)w;
+		p->current[i] += w;
 		if (best == UINT32_MAX || p->current[i] > p->current[best])
 			best = i;
 	}
 	if (best == UINT32_MAX)
 		return 0;
-	p->current[best] -= (int32_t)sum;
-	/* A span that moved leaves odd values behind: keep them bounded. */
-	if (p->current[best] < -(1 << 30))
+	p->current[best] -= sum;
+	/* A span that moved leaves odd values behind: forget them. */
+	if (p->current[best] < -PICK_SCAN_MAX * (65535ll << 8))
 		p->current[best] = 0;
 	return p->t.members[best].service;
 }
