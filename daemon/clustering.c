@@ -13,6 +13,7 @@
 #include "control/cluster_api.h"
 #include "health/health.h"
 #include "util/log.h"
+#include "util/urgent.h"
 
 static bool status_of(struct clustering *c, uint64_t entity, struct cluster_state *ret,
 		      bool *ret_owned)
@@ -105,6 +106,8 @@ int clustering_apply(struct clustering *c, const struct config *config)
 	ret = cluster_new(c->loop, config, &options, &ops, c, &c->cluster);
 	if (ret < 0)
 		return ret;
+	/* From now on others notice when this process is late. */
+	log_info("cluster: scheduling: %s", urgent_begin());
 	cluster_api_attach(c->api);
 	return 0;
 }

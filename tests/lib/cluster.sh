@@ -157,7 +157,8 @@ cluster_config() {
 # Does not wait.
 cluster_start() {
 	local i=$1
-	in_ns "$(node_ns "$i")" "$B/sluiced" --config "$RUN/n$i/sluice.json" \
+	# Not by in_ns: $! must be the daemon itself.
+	nsenter --net="/var/run/netns/$(node_ns "$i")" -- "$B/sluiced" --config "$RUN/n$i/sluice.json" \
 		--run-dir "$RUN/n$i/run" --state-dir "$RUN/n$i/state" \
 		--bpffs "$RUN/bpf/n$i" --foreground >>"$RUN/n$i.log" 2>&1 </dev/null &
 	NODE_PID[$i]=$!
