@@ -85,6 +85,7 @@ static uint64_t silence(const struct node *node, uint32_t peer)
 bool hello_heard(struct node *node, uint32_t peer, uint32_t incarnation)
 {
 	struct peer *p = &node->peer[peer];
+	bool again = p->incarnation;
 
 	assert(peer < NODES_MAX);
 	assert(peer != node->o.id);
@@ -101,6 +102,8 @@ bool hello_heard(struct node *node, uint32_t peer, uint32_t incarnation)
 	p->mismatches = 0;
 	node->connected &= ~(1u << peer);
 	node_trace(node, NODE_TRACE_HEARD, peer, 0, incarnation, 0);
+	if (!again)
+		return true; /* all that is ours is pending for it already */
 	path_restart(node, peer);
 	outbox_restart(node, peer);
 	return true;

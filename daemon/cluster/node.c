@@ -230,6 +230,7 @@ static void on_admin(struct node *node, uint8_t admin)
 static void on_configured(struct node *node, uint32_t configured)
 {
 	uint32_t gone = node->o.configured & ~configured, i;
+	uint32_t come = configured & ~node->o.configured;
 
 	assert(configured & node_self(node));
 	outbox_forget(node, gone & ~node_self(node));
@@ -240,6 +241,8 @@ static void on_configured(struct node *node, uint32_t configured)
 		if (gone & 1u << i) {
 			memset(&node->peer[i], 0, sizeof(node->peer[i]));
 			node->same &= ~(1u << i);
+		} else if (come & 1u << i) {
+			outbox_restart(node, i);
 		}
 	/* Before the first view nothing was agreed, or even promised. */
 	if (!node->d.view.number && !node->d.promised)

@@ -158,9 +158,10 @@ static void operator_changes(struct sim *sim)
 {
 	uint32_t i = sim_below(sim, sim->n_nodes);
 	static const uint8_t admin[] = { ADMIN_ACTIVE, ADMIN_ACTIVE,
-					 ADMIN_PASSIVE, ADMIN_LEAVING };
+					 ADMIN_PASSIVE, ADMIN_LEAVING,
+					 ADMIN_SPARE };
 
-	sim_admin(sim, i, admin[sim_below(sim, 4)]);
+	sim_admin(sim, i, admin[sim_below(sim, 5)]);
 }
 
 /* ---- services --------------------------------------------------------- */

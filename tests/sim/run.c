@@ -40,8 +40,9 @@ static void set_up(struct sim *sim)
 			s->key = 0x1234567;
 	}
 	for (i = 0; i < sim->n_nodes; i++) {
-		if (i > 2 && !sim_below(sim, 10))
-			sim->nodes[i].admin = ADMIN_PASSIVE;
+		if (i > 2 && !sim_below(sim, 8))
+			sim->nodes[i].admin = sim_below(sim, 2) ? ADMIN_PASSIVE :
+								  ADMIN_SPARE;
 		sim_boot(sim, i);
 	}
 }

@@ -29,6 +29,7 @@ struct sim_options {
 	uint32_t runs, nodes, services;
 	enum node_mutation mutation;
 	bool trace, quiet;
+	bool raw; /* messages do not pass the codec */
 	bool any; /* nodes and services are drawn from the seed */
 };
 
