@@ -260,25 +260,63 @@ static void get_service(const struct apply *a, const char *name,
 		json_object_object_add(reply->json, "cluster", cluster);
 }
 
+/* One answer under way: rows are made while the client reads. */
+struct service_rows {
+	const struct apply *apply;
+	uint64_t generation; /* by[] is of this configuration */
+	struct json_object **by;
+	size_t n;
+};
+
+static struct json_object *next_service(void *ctx, size_t i)
+{
+	struct service_rows *rows = ctx;
+	const struct config *c = rows->apply->config;
+	struct json_object *by = NULL;
+
+	if (i >= c->n_services)
+		return NULL;
+	if (rows->generation == rows->apply->generation && rows->by) {
+		by = rows->by[i];
+		rows->by[i] = NULL;
+	}
+	return service_json(rows->apply, &c->services[i], by);
+}
+
+static void services_done(void *ctx)
+{
+	struct service_rows *rows = ctx;
+	size_t i;
+
+	for (i = 0; rows->by && i < rows->n; i++)
+		json_object_put(rows->by[i]);
+	free(rows->by);
+	free(rows);
+}
+
 static void get_services(void *ctx, const struct api_request *request,
 			 struct api_reply *reply)
 {
 	const struct apply *a = ctx;
-	struct json_object *list, **by;
-	size_t i;
+	struct service_rows *rows;
 
 	if (request->tail[0]) {
 		get_service(a, request->tail, reply);
 		return;
 	}
-	by = users(a->config, NULL);
-	reply->json = json_object_new_object();
-	list = json_add_array(reply->json, "services");
-	for (i = 0; i < a->config->n_services; i++)
-		json_object_array_add(list,
-				      service_json(a, &a->config->services[i],
-						   by ? by[i] : NULL));
-	free(by);
+	rows = calloc(1, sizeof(*rows));
+	if (!rows) {
+		api_fail(reply, 500, "out of memory");
+		return;
+	}
+	rows->apply = a;
+	rows->generation = a->generation;
+	rows->by = users(a->config, NULL);
+	rows->n = a->config->n_services;
+	reply->rows = (struct api_rows){ .key = "services",
+					 .next = next_service,
+					 .done = services_done,
+					 .ctx = rows };
 }
 
 void object_api_service_command(struct apply *a,
