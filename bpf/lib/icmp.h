@@ -223,7 +223,7 @@ static __always_inline bool icmp_error_nat4(void *data, void *end,
 		return false;
 	head = csum_delta32(0, ip->src, to->src.w[3]);
 	head = csum_delta32(head, ip->dst, to->dst.w[3]);
-	head = csum_delta16(head, be16(ip->ttl << 8), be16((ip->ttl - 1) << 8));
+	head = csum_delta16(head, be16(ip->ttl << 8), be16((__u8)(ip->ttl - 1) << 8));
 	ip->src = to->src.w[3];
 	ip->dst = to->dst.w[3];
 	ip->ttl--;

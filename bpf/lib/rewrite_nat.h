@@ -76,7 +76,7 @@ static __always_inline bool rewrite_ttl(void *data, void *end,
 		if (l3 + sizeof(*ip4) > end)
 			return false;
 		delta = csum_delta16(0, be16(ip4->ttl << 8),
-				     be16((ip4->ttl - 1) << 8));
+				     be16((__u8)(ip4->ttl - 1) << 8));
 		ip4->ttl--;
 		ip4->csum = csum_apply(ip4->csum, delta);
 	}
@@ -96,7 +96,7 @@ static __always_inline bool rewrite_nat4(void *data, void *end,
 	delta = csum_delta32(delta, ip->dst, to->dst.w[3]);
 	ip->src = to->src.w[3];
 	ip->dst = to->dst.w[3];
-	ttl = csum_delta16(0, be16(ip->ttl << 8), be16((ip->ttl - 1) << 8));
+	ttl = csum_delta16(0, be16(ip->ttl << 8), be16((__u8)(ip->ttl - 1) << 8));
 	ip->ttl--;
 	ip->csum = csum_apply(ip->csum, delta + ttl);
 	if (pkt->flags & PKT_LATER)
