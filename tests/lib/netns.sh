@@ -121,6 +121,24 @@ netns_port_raw() {
 	in_ns "$FABRIC" tc qdisc replace dev "$1" root pfifo limit 10000
 }
 
+# Packets that the topology itself has lost so far: full rings of veth (also
+# those that XDP transmits into), backlogs, socket buffers. On an idle machine
+# there are none.
+netns_drops() {
+	local ns sum=0 n
+	for ns in "$FABRIC" "$NODE" "$CLIENT" $(seq -f "$ID-b%g" 1 "$BACKENDS"); do
+		n=$(in_ns "$ns" ip -j -s link show |
+			jq '[.[].stats64 | .rx.dropped + .tx.dropped] | add')
+		sum=$((sum + n))
+		n=$(in_ns "$ns" awk '$1 == "Udp:" { n = $6 } END { print n + 0 }' /proc/net/snmp)
+		sum=$((sum + n))
+		n=$(in_ns "$ns" awk '$1 == "Udp6RcvbufErrors" { print $2 }' /proc/net/snmp6)
+		sum=$((sum + n))
+	done
+	while read -r _ n _; do sum=$((sum + 16#$n)); done </proc/net/softnet_stat
+	echo $sum
+}
+
 netns_new() {
 	ip netns add "$1"
 	in_ns "$1" ip link set lo up
@@ -229,6 +247,7 @@ netns_up_backend() {
 		# This kernel may have no ipip or fou device: a small XDP program
 		# takes the outer headers off.
 		netns_port_raw "b$i-eth0"
+		in_ns "$ns" tc qdisc replace dev eth0 root pfifo limit 10000
 		in_ns "$ns" ip link set eth0 xdpdrv obj \
 			"$B/tests/netns/decap.bpf.o" sec xdp ||
 			fail "cannot attach the decapsulator to b$i"
