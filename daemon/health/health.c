@@ -244,6 +244,13 @@ int health_set_remote(struct health *health, uint64_t entity,
 		return -EBUSY;
 	s->response_us = response_us;
 	if (s->fsm.observed != observed) {
+		/* Its monitors' verdicts are not known here; if this node
+		 * takes over, what is DOWN must prove itself again. */
+		for (uint32_t i = 0; i < s->n_bindings; i++)
+			s->bindings[i].verdict =
+				observed == HEALTH_UP	? VERDICT_PASS :
+				observed == HEALTH_DOWN ? VERDICT_FAIL :
+							  VERDICT_UNKNOWN;
 		health_move(health, s, s->fsm.admin, observed, reason);
 		/* Whoever takes over probing starts from here. */
 		pool_row_changed(health, s->slot);

@@ -52,7 +52,9 @@ bool reason_is_evidence(enum reason code)
 {
 	return code == REASON_REFUSED || code == REASON_UNREACHABLE ||
 	       code == REASON_STATUS || code == REASON_CERTIFICATE ||
-	       code == REASON_PASSIVE;
+	       code == REASON_PASSIVE || code == REASON_CONTENT ||
+	       code == REASON_DNS_CODE || code == REASON_DNS_ANSWER ||
+	       code == REASON_TIMEOUT || code == REASON_TIMEOUT_CONNECT;
 }
 
 bool reason_is_local(enum reason code)

@@ -72,7 +72,8 @@ void reason_text(struct reason_info *info, const char *text, size_t len);
 /* One line, always terminated. Returns BUF. */
 char *reason_format(const struct reason_info *info, char *buf, size_t size);
 
-/* The destination itself said no: true whatever this machine's clock did. */
+/* The destination itself said no, or said nothing in its time (which is
+ * extended by what this machine lost): true however late the prober was. */
 bool reason_is_evidence(enum reason code);
 
 /* This machine's trouble: says nothing about the service. */

@@ -3,7 +3,10 @@
  * Was this process on time? The loop turns at least every LATE_TICK_MS; a
  * longer gap means that the process was stopped, starved of CPU, or blocked.
  * Replies that came meanwhile were not read and time-outs ran on: what probes
- * that were in flight then report as failures says nothing about services.
+ * that were in flight then report as failures says nothing about services. So
+ * lost time is added up, and time-outs are extended by it: a probe always gets
+ * as much attention as it was promised, also on a machine that is overloaded
+ * all the time.
  */
 #include "prober/prober.h"
 
@@ -21,6 +24,8 @@ void late_observe(struct prober *prober, uint64_t now_ns)
 
 		if (lag_us > late->max_us)
 			late->max_us = lag_us < UINT32_MAX ? lag_us : UINT32_MAX;
+		if (lag_us > LATE_NOISE_MS * 1000)
+			late->lost_us += lag_us;
 		if (lag_us > LATE_LIMIT_MS * 1000) {
 			late->mark_ns = now_ns;
 			prober->self->late_windows++;
@@ -33,7 +38,7 @@ void late_observe(struct prober *prober, uint64_t now_ns)
 	}
 }
 
-bool late_overlaps(const struct prober *prober, uint64_t start_ns)
+bool late_since(const struct prober *prober, uint64_t start_ns)
 {
 	return start_ns < prober->late.mark_ns;
 }

@@ -78,6 +78,7 @@ int probe_start(struct prober *prober, struct monitor *monitor,
 	probe->timeout_ms = binding ? verdict_timeout_ms(&binding->verdict, c) :
 				      c->timeout_ms;
 	probe->start_ns = prober_now_ns();
+	probe->lost_us = prober->late.lost_us;
 	if (binding)
 		binding->probe = probe;
 	prober->schedule.in_flight++;
@@ -117,6 +118,7 @@ void probe_finish_text(struct probe *probe, enum reason code, uint32_t detail,
 	struct binding *binding = probe->binding;
 	uint64_t try_id = probe->try_id, start_ns = probe->start_ns;
 	uint32_t us = (prober_now_ns() - start_ns) / 1000;
+	uint64_t lost_us = prober->late.lost_us - probe->lost_us;
 	bool reverse = probe->monitor->config.reverse;
 	struct reason_info reason;
 
@@ -126,7 +128,7 @@ void probe_finish_text(struct probe *probe, enum reason code, uint32_t detail,
 	release(probe);
 	if (binding)
 		schedule_result(prober, binding, code == REASON_OK, &reason,
-				start_ns, us);
+				start_ns, us, lost_us);
 	else
 		control_tried(prober, try_id, (code == REASON_OK) != reverse, us,
 			      &reason);
@@ -165,6 +167,16 @@ void probe_finish_errno(struct probe *probe, int error)
 
 void probe_time_out(struct probe *probe)
 {
+	struct prober *prober = probe->prober;
+	uint64_t lost_ms = (prober->late.lost_us - probe->lost_us) / 1000;
+	uint64_t due_ms = probe->start_ns / 1000000 + probe->timeout_ms +
+			  lost_ms;
+
+	if (due_ms > prober->schedule.wheel.now_ms) {
+		prober->self->discarded++;
+		wheel_add(&prober->schedule.wheel, &probe->timer, due_ms);
+		return;
+	}
 	if (probe->monitor->kind->timeout)
 		probe->monitor->kind->timeout(probe);
 	else

@@ -39,6 +39,7 @@ struct probe {
 	bool matched;
 	bool unread; /* bytes are left in the socket */
 	uint64_t start_ns;
+	uint64_t lost_us; /* by this process, before it started */
 	uint32_t timeout_ms;
 	uint32_t sent;
 	struct http_reply http;

@@ -105,25 +105,28 @@ void schedule_init(struct prober *prober);
 void schedule_add(struct prober *prober, struct binding *binding);
 void schedule_remove(struct prober *prober, struct binding *binding);
 void schedule_run(struct prober *prober, uint64_t now_ns);
-/* A probe of BINDING ended; OK: its criterion was met. */
+/* A probe of BINDING ended; OK: its criterion was met; LOST_US: time of its
+ * life that this process slept through. */
 void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 		     struct reason_info *reason, uint64_t start_ns,
-		     uint32_t response_us);
+		     uint32_t response_us, uint64_t lost_us);
 
 /* ---- late.c: was this process on time? -------------------------------- */
 
 #define LATE_TICK_MS 20	  /* the loop turns at least this often */
+#define LATE_NOISE_MS 5	  /* beyond the tick: not counted as lost */
 #define LATE_LIMIT_MS 50  /* a gap longer than tick + this is a late window */
 
 struct late {
 	uint64_t last_ns, mark_ns; /* last turn; end of the last late window */
+	uint64_t lost_us; /* ever */
 	uint64_t second_ns;
 	uint32_t max_us;
 };
 
 void late_observe(struct prober *prober, uint64_t now_ns);
 /* Whether a late window ended after START_NS. */
-bool late_overlaps(const struct prober *prober, uint64_t start_ns);
+bool late_since(const struct prober *prober, uint64_t start_ns);
 
 /* ---- self_check.c ----------------------------------------------------- */
 

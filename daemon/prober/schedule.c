@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * When probes start, and what their results mean. Three kinds of results do
- * not count, and the probe is run again soon: failures while this process was
- * late (late.c), trouble of this machine (no descriptors, no memory), and,
+ * not count, and the probe is run again soon: connections that broke while this
+ * process was late (late.c), trouble of this machine (no descriptors, no memory), and,
  * when most services fail at once, whatever would take a service down until
  * the self-check has passed.
  */
@@ -22,6 +22,8 @@
 /* First probes: so many per ms, so that a few services are probed at once and
  * 70 000 within seconds. */
 #define FIRST_PER_MS 10
+/* Who is answered so late may well hang up. */
+#define LOST_MAX_US 250000
 /* Descriptors for all but probes in flight. */
 #define FDS_RESERVED 256
 
@@ -204,12 +206,11 @@ static bool held_back(struct prober *prober, struct binding *binding,
 
 void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 		     struct reason_info *reason, uint64_t start_ns,
-		     uint32_t response_us)
+		     uint32_t response_us, uint64_t lost_us)
 {
 	const struct config_monitor *c = &binding->monitor->config;
 	struct status_prober *self = prober->self;
 	struct status_row *row = row_of(prober, binding);
-	bool late = late_overlaps(prober, start_ns);
 	bool passed = ok != c->reverse;
 
 	if (!ok && reason_is_local(reason->code)) {
@@ -218,7 +219,7 @@ void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 		row->detail = reason->detail;
 		return again(prober, binding);
 	}
-	if (!ok && late && !reason_is_evidence(reason->code)) {
+	if (!ok && lost_us > LOST_MAX_US && !reason_is_evidence(reason->code)) {
 		self->discarded++;
 		row->discarded++;
 		return again(prober, binding);
@@ -235,7 +236,7 @@ void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 		return again(prober, binding);
 	}
 	/* A reply that had to wait for us does not measure the service. */
-	if (ok && !late && response_us < c->timeout_ms * 1000ull)
+	if (ok && !lost_us && response_us < c->timeout_ms * 1000ull)
 		verdict_response(&binding->verdict, response_us);
 	count(prober, binding, -1);
 	if (verdict_result(&binding->verdict, c, passed))

@@ -100,7 +100,7 @@ bool self_check_passed(struct prober *prober)
 
 	if (check->checked_ns && now - check->checked_ns < REPEAT_NS)
 		return check->passed;
-	if (late_overlaps(prober, now - REPEAT_NS))
+	if (late_since(prober, now - REPEAT_NS))
 		why = "this prober was late";
 	else if (!loopback_works(check))
 		why = "loopback does not answer";

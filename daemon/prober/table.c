@@ -204,8 +204,16 @@ int table_set_service(struct prober *prober,
 	if (old && same_shape(old, row, table)) {
 		old->owned = row->owned;
 		old->threshold = row->threshold;
-		for (uint32_t i = 0; i < row->n_bindings; i++)
-			old->bindings[i].weight = row->bindings[i].weight;
+		old->known = row->observed;
+		for (uint32_t i = 0; i < row->n_bindings; i++) {
+			struct binding *b = &old->bindings[i];
+
+			b->weight = row->bindings[i].weight;
+			b->known = row->bindings[i].verdict;
+			/* As in table_set_state(). */
+			if (old->consolidator != prober->slot)
+				b->seen = b->known;
+		}
 		assign(prober, old);
 		return 0;
 	}
