@@ -170,10 +170,14 @@ static int open_base(struct engine_memory *memory, uint32_t ifindex,
 	int err;
 
 	for (uint32_t p = 0; p < memory->frames->n_pools; p++) {
-		if (memory->base[p] >= 0)
-			return xsk_open_base(NULL, 0, FRAME_SIZE,
-					     memory->base[p], ifindex, queue,
-					     per_pool, ret_fd);
+		if (memory->base[p] < 0)
+			continue;
+		err = xsk_open_base(NULL, 0, FRAME_SIZE, memory->base[p],
+				    ifindex, queue, per_pool, ret_fd);
+		/* The base of an interface that was deleted: not bound any
+		 * more, nothing can be shared with it. */
+		if (err != -EBADF)
+			return err;
 	}
 	umem = mmap(NULL, memory->umem_len, PROT_READ | PROT_WRITE, MAP_SHARED,
 		    memory->umem_fd, 0);
