@@ -125,28 +125,26 @@ SUBPROG int emit_encap(struct xdp_md *ctx, struct pkt *pkt,
 	void *data = (void *)(long)ctx->data;
 	void *data_end = (void *)(long)ctx->data_end;
 	__u32 mac[3], tag[2], l2, need;
-	struct scratch *s = scratch_get();
-	struct encap *e;
+	struct encap e = {};
 	bool v4;
 
-	if (!pkt || !fwd || !s)
+	if (!pkt || !fwd)
 		return -1;
-	e = &s->encap;
 	l2 = pkt->l3_off & 0x1f;
 	if (l2 < sizeof(struct eth_hdr) || l2 > 22 || data + 22 > data_end)
 		return -1;
 	__builtin_memcpy(mac, data, sizeof(mac));
 	__builtin_memcpy(tag, data + 12, sizeof(tag));
-	e->src = fwd->to.src;
-	e->dst = fwd->to.dst;
-	e->gue_port = fwd->mode == FWD_DSR_IPIP ? 0 : gue_port;
-	e->inner_len = pkt->l3_len;
-	e->hash = pkt->hash;
-	e->inner_v6 = !!(pkt->flags & PKT_V6);
-	e->tos = pkt->tos;
-	e->private_data = fwd->mode == FWD_NODE;
-	v4 = ip_addr_is_v4(&e->dst);
-	need = encap_len(v4, e->gue_port != 0, e->private_data);
+	e.src = fwd->to.src;
+	e.dst = fwd->to.dst;
+	e.gue_port = fwd->mode == FWD_DSR_IPIP ? 0 : gue_port;
+	e.inner_len = pkt->l3_len;
+	e.hash = pkt->hash;
+	e.inner_v6 = !!(pkt->flags & PKT_V6);
+	e.tos = pkt->tos;
+	e.private_data = fwd->mode == FWD_NODE;
+	v4 = ip_addr_is_v4(&e.dst);
+	need = encap_len(v4, e.gue_port != 0, e.private_data);
 	if (bpf_xdp_adjust_head(ctx, -(int)need))
 		return -1;
 	data = (void *)(long)ctx->data;
@@ -167,7 +165,7 @@ SUBPROG int emit_encap(struct xdp_md *ctx, struct pkt *pkt,
 		*(__u16 *)(data + 20) = v4 ? be16(ETHERTYPE_IP4) :
 					     be16(ETHERTYPE_IP6);
 	}
-	if (!encap_write(data + l2, data_end, e))
+	if (!encap_write(data + l2, data_end, &e))
 		return -1;
 	pkt->l4_off = 0;
 	return 0;

@@ -22,7 +22,6 @@ struct scratch {
 	struct flowtab_change change;
 	struct pkt inner;      /* of a tunnel */
 	struct quoted quoted;  /* of an ICMP error */
-	struct encap encap;
 };
 
 PERCPU_MAP(scratch, struct scratch, 1);

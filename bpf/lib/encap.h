@@ -78,6 +78,7 @@ static __always_inline bool encap_write(void *p, void *end,
 	bool v4 = ip_addr_is_v4(&e->dst), gue = e->gue_port != 0;
 	__u32 payload = encap_len(v4, gue, e->private_data) + e->inner_len;
 	__u8 proto = gue ? PROTO_UDP : e->inner_v6 ? PROTO_IP6 : PROTO_IP4;
+	__u64 sum;
 	int i;
 
 	if (v4) {
@@ -92,11 +93,13 @@ static __always_inline bool encap_write(void *p, void *end,
 		ip->frag = be16(IP4_DF);
 		ip->ttl = ENCAP_TTL;
 		ip->proto = proto;
-		ip->csum = 0;
 		ip->src = e->src.w[3];
 		ip->dst = e->dst.w[3];
-		ip->csum = (__be16)~csum_fold16(
-			csum_words(ip, sizeof(*ip) / 2, 0));
+		/* The same words, not read back from memory. */
+		sum = (__u64)be16(0x4500 | e->tos) + be16(payload) +
+		      be16(IP4_DF) + be16(ENCAP_TTL << 8 | proto) +
+		      (__u32)e->src.w[3] + (__u32)e->dst.w[3];
+		ip->csum = (__be16)~csum_fold16(sum);
 		p += sizeof(*ip);
 	} else {
 		struct ip6_hdr *ip = p;
