@@ -151,7 +151,6 @@ static const struct config_key monitor_keys[] = {
 	NUMBER("failure_retries", config_monitor, failure_retries, 0, 127, 0,
 	       HELP("failures among \"retries\" that suffice; 0: all")),
 	NUMBER("down_ms", config_monitor, down_ms, 1, DAY_MS, 30000,
-	       .types = M_ACTIVE,
 	       HELP("time from probe to probe while the service is down")),
 	NUMBER("deviation_ms", config_monitor, deviation_ms, 0, DAY_MS, 0,
 	       .types = M_ACTIVE,

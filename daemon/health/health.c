@@ -133,6 +133,7 @@ static void explain(const struct health *health,
 	unsigned int passing = 0;
 	const char *name = NULL;
 	char text[HEALTH_REASON_LEN - NAME_LEN - 4];
+	struct reason_info why = state->reason;
 
 	for (uint32_t i = 0; i < service->n_bindings; i++) {
 		const struct health_binding *b = &service->bindings[i];
@@ -146,7 +147,16 @@ static void explain(const struct health *health,
 			 service->n_bindings);
 		return;
 	}
-	reason_format(&state->reason, text, sizeof(text));
+	/* What the daemon found out itself it need not be told. */
+	for (uint32_t i = 0; i < service->n_bindings; i++) {
+		const struct health_binding *b = &service->bindings[i];
+
+		if (name || !b->passive || b->verdict != VERDICT_FAIL)
+			continue;
+		name = health->table.monitors[b->monitor]->config.name;
+		reason_set(&why, REASON_PASSIVE, b->passive->failures);
+	}
+	reason_format(&why, text, sizeof(text));
 	snprintf(buf, size, "%s%s%s", name ? name : "", name ? ": " : "", text);
 }
 

@@ -48,13 +48,11 @@ char *reason_format(const struct reason_info *info, char *buf, size_t size)
 }
 #pragma GCC diagnostic pop
 
-bool reason_is_evidence(enum reason code)
+bool reason_is_broken(enum reason code)
 {
-	return code == REASON_REFUSED || code == REASON_UNREACHABLE ||
-	       code == REASON_STATUS || code == REASON_CERTIFICATE ||
-	       code == REASON_PASSIVE || code == REASON_CONTENT ||
-	       code == REASON_DNS_CODE || code == REASON_DNS_ANSWER ||
-	       code == REASON_TIMEOUT || code == REASON_TIMEOUT_CONNECT;
+	return code == REASON_RESET || code == REASON_CLOSED ||
+	       code == REASON_TLS || code == REASON_PROTOCOL ||
+	       code == REASON_SIGNAL;
 }
 
 bool reason_is_local(enum reason code)

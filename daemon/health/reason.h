@@ -72,9 +72,10 @@ void reason_text(struct reason_info *info, const char *text, size_t len);
 /* One line, always terminated. Returns BUF. */
 char *reason_format(const struct reason_info *info, char *buf, size_t size);
 
-/* The destination itself said no, or said nothing in its time (which is
- * extended by what this machine lost): true however late the prober was. */
-bool reason_is_evidence(enum reason code);
+/* The exchange broke off, which may be the fault of a prober that was late with
+ * its part. All other failures stand however late it was: time-outs are
+ * extended by what was lost. */
+bool reason_is_broken(enum reason code);
 
 /* This machine's trouble: says nothing about the service. */
 bool reason_is_local(enum reason code);

@@ -60,7 +60,12 @@ static void look(struct health *health, struct health_service *s,
 		&health->table.monitors[b->monitor]->config;
 	struct health_passive counts = { 0 };
 
-	b->passive_ms = now_ms + m->interval_ms;
+	/* Often enough for the window, seldom enough for the loop. */
+	b->passive_ms = now_ms + (m->inline_window_ms < 8 * HEALTH_TICK_MS ?
+					  HEALTH_TICK_MS :
+				  m->inline_window_ms > 8000 ?
+					  1000 :
+					  m->inline_window_ms / 8);
 	if (!health->ops.passive ||
 	    !health->ops.passive(health->ctx, s->entity, &counts))
 		return;

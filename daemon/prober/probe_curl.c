@@ -22,7 +22,8 @@ struct transfer {
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	size_t header_len;
-	bool header_big, found, full, finished;
+	bool header_big, found, full;
+	unsigned int refusal; /* FTP */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -36,8 +37,11 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 	struct probe *probe = ctx;
 	struct transfer *t = probe->private;
 
-	(void)data;
 	t->header_len += size * n;
+	/* What was refused; the last answer is the one to QUIT. */
+	if (is_ftp(probe) && size * n > 3 && (*data == '4' || *data == '5') &&
+	    data[3] == ' ')
+		t->refusal = atoi(data);
 	if (t->header_len > HTTP_REPLY_HEADER_MAX && !is_ftp(probe)) {
 		t->header_big = true;
 		return 0;
@@ -156,7 +160,8 @@ static void on_done(CURL *easy, CURLcode result)
 	case CURLE_REMOTE_FILE_NOT_FOUND:
 	case CURLE_FTP_COULDNT_RETR_FILE:
 		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-		return probe_finish(probe, REASON_FTP, status);
+		return probe_finish(probe, REASON_FTP,
+				    t->refusal ? t->refusal : status);
 	default:
 		return finish_curl(probe, REASON_PROTOCOL, result);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * script: an executable is run with the configured arguments and
+ * script: an executable is run with address, port and the configured arguments,
+ * and with
  *   SLUICE_ADDRESS SLUICE_PORT SLUICE_SERVICE SLUICE_MONITOR
  * in its otherwise empty environment (and PATH). Exit status 0 passes; the
  * first line of its output is shown with a failure. It runs in a session of its
@@ -178,6 +179,8 @@ static int spawn(struct probe *probe, struct run *run)
 	args[n++] = (char *)"sluice-prober";
 	args[n++] = (char *)SCRIPT_LIMITS_OPTION;
 	args[n++] = c->script;
+	args[n++] = text;
+	args[n++] = port;
 	for (char **arg = c->script_args; arg && *arg && n < 70; arg++)
 		args[n++] = *arg;
 	args[n] = NULL;

@@ -44,6 +44,7 @@ struct binding {
 	uint8_t known; /* verdict the daemon holds */
 	uint8_t seen;  /* verdict as consolidated here */
 	int8_t dirty_to; /* prober whose list it is on, or −1 */
+	uint8_t discards; /* results in a row that did not count */
 	bool runs;	 /* here */
 	bool failing;	 /* counted in schedule: passed before, now fails */
 	bool fresh;	 /* next delay is drawn from the whole interval */

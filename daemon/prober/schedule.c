@@ -24,6 +24,8 @@
 #define FIRST_PER_MS 10
 /* Who is answered so late may well hang up. */
 #define LOST_MAX_US 250000
+/* In a row: a machine that is always overloaded must still see failures. */
+#define DISCARDS_MAX 3
 /* Descriptors for all but probes in flight. */
 #define FDS_RESERVED 256
 
@@ -219,11 +221,14 @@ void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 		row->detail = reason->detail;
 		return again(prober, binding);
 	}
-	if (!ok && lost_us > LOST_MAX_US && !reason_is_evidence(reason->code)) {
+	if (!ok && lost_us > LOST_MAX_US && reason_is_broken(reason->code) &&
+	    binding->discards < DISCARDS_MAX) {
+		binding->discards++;
 		self->discarded++;
 		row->discarded++;
 		return again(prober, binding);
 	}
+	binding->discards = 0;
 	if (c->reverse && ok)
 		reason_set(reason, REASON_REVERSED, 0);
 	else if (c->reverse)

@@ -213,7 +213,8 @@ def rows(ports, echo_udp, mute_udp, refused):
     """name, monitor, port, expected state, part of the reason."""
     def m(kind, **more):
         return dict(type=kind, **more)
-    ok = script("ok.sh", 'test "$SLUICE_PORT" = 77 && test "$1" = arg')
+    ok = script("ok.sh", 'test "$SLUICE_PORT" = 77 && '
+                'test "$*" = "127.0.0.1 77 arg"')
     return [
         ("ping", m("ping"), 1, "UP", ""),
         ("ping6", m("ping", address="::1"), 1, "UP", ""),
@@ -575,7 +576,7 @@ def test_orders():
 def test_inline():
     config = {
         "interfaces": [{"name": "lo"}], "probers": 1,
-        "monitors": [{"name": "i", "type": "inline", "interval_ms": 50,
+        "monitors": [{"name": "i", "type": "inline",
                       "window_ms": 2000, "failures": 5, "down_ms": 800}],
         "services": [{"name": "s0", "address": "127.0.0.1", "port": 9,
                       "monitors": [{"monitor": "i"}]}]}
