@@ -31,7 +31,7 @@ static int check_changes(const struct apply *a, const struct config *next,
 	loader_options_from(next, &options);
 	if (1u << next->flow_sets_log2 != dp->maps.flow_sets) {
 		snprintf(e->text, sizeof(e->text),
-			 "$.flows.max: the flow table has %u sets, %u flows would need %u: its size is fixed while the data plane runs; to change it, take the data plane down (sluice datapath detach) and start again",
+			 "$.flows.max: the flow table has %u sets, %u flows would need %u: its size is fixed while the data plane runs; to change it, stop sluiced, take the data plane down (sluiced --stop-datapath; flows end) and start again",
 			 dp->maps.flow_sets, next->flows_max,
 			 1u << next->flow_sets_log2);
 		return -EBUSY;

@@ -26,7 +26,6 @@
 #include "util/privileges.h"
 
 #define HEARTBEAT_MS 100
-#define END_MS 100
 #define CHECK_EVERY 10 /* heartbeats */
 /* Rebuilding tables may hold up the loop for this long at a time. */
 #define FLUSH_NS 10000000ull
@@ -204,27 +203,7 @@ static void on_signal(uv_signal_t *handle, int number)
 		return;
 	}
 	log_notice("%s: stopping; the data plane runs on", strsignal(number));
-	daemon_stop(d, false);
-}
-
-void daemon_stop(struct daemon *d, bool remove)
-{
-	d->remove = d->remove || remove;
 	uv_stop(&d->loop);
-}
-
-static void on_end(uv_timer_t *timer)
-{
-	daemon_stop(timer->data, true);
-}
-
-static void on_detach(void *ctx)
-{
-	struct daemon *d = ctx;
-
-	log_notice("taking the data plane down, as asked");
-	/* The answer goes out first. */
-	uv_timer_start(&d->end, on_end, END_MS, 0);
 }
 
 /* ---- start and end ----------------------------------------------------- */
@@ -289,7 +268,6 @@ static void close_loop(struct daemon *d)
 
 	uv_close((uv_handle_t *)&d->heartbeat, NULL);
 	uv_close((uv_handle_t *)&d->flush, NULL);
-	uv_close((uv_handle_t *)&d->end, NULL);
 	for (i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -374,9 +352,7 @@ static void add_routes(struct daemon *d)
 				       .apply = &d->apply,
 				       .config_api = d->config_api,
 				       .config_path = d->options->config,
-				       .started_ns = uv_hrtime(),
-				       .detach = on_detach,
-				       .ctx = d };
+				       .started_ns = uv_hrtime() };
 	datapath_api_routes(d->api, &d->datapath_api);
 	flow_api_routes(d->api, &d->apply);
 	object_api_routes(d->api, &d->apply);
@@ -450,8 +426,7 @@ static void init_loop(struct daemon *d)
 	uv_loop_init(&d->loop);
 	uv_timer_init(&d->loop, &d->heartbeat);
 	uv_timer_init(&d->loop, &d->flush);
-	uv_timer_init(&d->loop, &d->end);
-	d->heartbeat.data = d->flush.data = d->end.data = d;
+	d->heartbeat.data = d->flush.data = d;
 	watch_signals(d);
 }
 

@@ -34,17 +34,13 @@ struct daemon {
 	struct config_api *config_api;
 	struct apply apply;
 	struct datapath_api datapath_api;
-	uv_timer_t heartbeat, flush, end;
+	uv_timer_t heartbeat, flush;
 	uv_signal_t signals[3];
 	uint64_t beats;
-	bool remove; /* take the data plane down at the end */
+	bool remove; /* nothing was there before and the start failed */
 };
 
 /* Runs until it is told to stop. 0, or -errno (logged). */
 int daemon_run(const struct daemon_options *options);
-
-/* Ends daemon_run() after the present turn of the loop; REMOVE: the data plane
- * goes too. */
-void daemon_stop(struct daemon *daemon, bool remove);
 
 #endif

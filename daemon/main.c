@@ -55,7 +55,8 @@ static const char help[] =
 	"                    detach, unpin, end engines; established flows end\n"
 	"  --verbose         log more\n"
 	"\n"
-	"The data plane runs on when sluiced stops; sluice datapath detach ends both.\n"
+	"The data plane runs on when sluiced stops. sluice datapath detach takes it off\n"
+	"the interfaces; --stop-datapath removes it altogether.\n"
 	"Signals: TERM, INT stop; HUP reads the configuration again.\n"
 	"Exit status: 0 done, 1 wrong usage, 2 configuration or kernel refused.\n";
 

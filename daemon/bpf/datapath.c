@@ -301,6 +301,34 @@ void datapath_del(struct datapath *dp, uint32_t slot)
 	iface->used = false;
 }
 
+int datapath_detach(struct datapath *dp, uint32_t *ret_n,
+		    struct config_error *e)
+{
+	uint32_t n = 0;
+	int err = 0, rc;
+	size_t i;
+
+	for (i = 0; i < IFACES_MAX; i++) {
+		struct attach *a = &dp->iface[i].attach;
+
+		if (!dp->iface[i].used || a->how == ATTACH_NOTHING)
+			continue;
+		rc = attach_remove(a);
+		if (rc) {
+			err = rc;
+			say(e, "interface %s: cannot detach: %s", a->name,
+			    strerror(-rc));
+			continue;
+		}
+		n++;
+		snprintf(a->note, sizeof(a->note),
+			 "detached: datapath swap, or a restart, attaches again");
+		log_notice("interface %s: detached, as asked", a->name);
+	}
+	*ret_n = n;
+	return err;
+}
+
 static bool is_used(const struct datapath *dp, uint32_t ifindex)
 {
 	size_t i;

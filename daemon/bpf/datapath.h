@@ -48,6 +48,12 @@ int datapath_add(struct datapath *dp, const struct config_interface *config,
 		 uint32_t *ret_slot, struct config_error *e);
 void datapath_del(struct datapath *dp, uint32_t slot);
 
+/* Takes the program off all interfaces; daemon, pins and engines stay, and
+ * datapath_swap() attaches again. *ret_n: how many had it. 0, or -errno with *e
+ * filled: some could not. */
+int datapath_detach(struct datapath *dp, uint32_t *ret_n,
+		    struct config_error *e);
+
 /* Interfaces in the maps that are not attached by this daemon. */
 void datapath_prune(struct datapath *dp);
 

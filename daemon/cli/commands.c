@@ -409,7 +409,7 @@ const struct cli_command cli_commands[] = {
 	POST("datapath", "swap", "/v1/datapath/swap",
 	     "load the program anew and replace it without loss"),
 	POST("datapath", "detach", "/v1/datapath/detach",
-	     "take it off, remove all pins, end the daemon"),
+	     "take it off all interfaces; swap puts it on again"),
 
 	{ .object = "stats", .name = "", .args = "[-v]",
 	  .help = "counters by name; -v: per CPU", .run = run_stats,

@@ -277,11 +277,15 @@ static void post_detach(void *ctx, const struct api_request *request,
 			struct api_reply *reply)
 {
 	struct datapath_api *d = ctx;
+	struct config_error e = { "" };
+	uint32_t n;
 
+	if (datapath_detach(d->apply->dp, &n, &e)) {
+		api_fail(reply, 500, "%s", e.text);
+		return;
+	}
 	reply->json = json_object_new_object();
-	json_add_str(reply->json, "note",
-		     "the data plane is taken down and sluiced ends");
-	d->detach(d->ctx);
+	json_add_int(reply->json, "detached", n);
 }
 
 /* ---- hash, node -------------------------------------------------------- */

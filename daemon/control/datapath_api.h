@@ -17,10 +17,6 @@ struct datapath_api {
 	struct config_api *config_api;
 	const char *config_path;
 	uint64_t started_ns;
-	/* POST /v1/datapath/detach was answered: end the data plane and the
-	 * daemon. */
-	void (*detach)(void *ctx);
-	void *ctx;
 	bool closed; /* to be set once the API is gone */
 };
 
