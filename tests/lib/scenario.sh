@@ -51,8 +51,8 @@ scenario_web() {
 	mapfile -t sources < <(scenario_sources)
 	load_start web --target "$VIP4:80" --target "[$VIP6]:80" "${sources[@]}" \
 		--load "long:${BIG:-200}:/paced/4m:0" \
-		--load "long:${LONG:-40}:/64k:60" \
-		--load "short:${SHORT:-40}:/1k:40"
+		--load "long:${LONG:-40}:/64k:100" \
+		--load "short:${SHORT:-20}:/1k:40"
 	load_more web 500
 }
 
@@ -96,7 +96,7 @@ scenario_faults() {
 	fault_engine_stop 3000
 	scenario_settle
 	scenario_phase swap
-	fault_swap "${SWAPS:-30}"
+	fault_swap "${SWAPS:-10}"
 	scenario_settle
 	scenario_phase daemon
 	fault_daemon_kill "$RUN/sluice.json" $((100 + RANDOM % 900))
