@@ -23,7 +23,7 @@ struct world {
 	struct queued {
 		uint32_t to;
 		struct message m;
-	} *queue;
+	} * queue;
 	uint32_t head, tail;
 	bool probing[N][ENTITIES], path_probing[N][ENTITIES];
 	uint8_t published[N][ENTITIES];
@@ -44,7 +44,8 @@ static void emit(void *ctx, const struct node_effect *e)
 	switch (e->type) {
 	case NODE_EFFECT_SEND:
 		if (e->send.message->type == MSG_STATE)
-			w.states_sent += e->send.message->state.n *
+			w.states_sent +=
+				e->send.message->state.n *
 				(uint32_t)__builtin_popcount(e->send.to);
 		for (to = e->send.to; to; to &= to - 1) {
 			assert_true(w.tail < QUEUE);
@@ -71,8 +72,8 @@ static void emit(void *ctx, const struct node_effect *e)
 
 static void step(uint32_t node, struct node_event *e)
 {
-	struct context c = { node };
-	struct node_update u = { emit, &c };
+	struct context c = {node};
+	struct node_update u = {emit, &c};
 
 	e->now_ms = w.now;
 	node_step(w.node[node], e, &u);
@@ -82,8 +83,8 @@ static void deliver(void)
 {
 	while (w.head < w.tail) {
 		struct queued q = w.queue[w.head++];
-		struct node_event e = { .type = NODE_EVENT_MESSAGE,
-					.message = &q.m };
+		struct node_event e = {.type = NODE_EVENT_MESSAGE,
+				       .message = &q.m};
 
 		if (q.to < N && w.node[q.to] &&
 		    !(w.cut & (1u << q.to | 1u << q.m.source)))
@@ -99,7 +100,7 @@ static void pass(uint32_t ms)
 
 	for (; w.now < end; w.now += NODE_TICK_MS)
 		for (i = 0; i < N; i++) {
-			struct node_event e = { .type = NODE_EVENT_TICK };
+			struct node_event e = {.type = NODE_EVENT_TICK};
 
 			if (w.node[i])
 				step(i, &e);
@@ -119,7 +120,8 @@ static void boot(uint32_t id, uint32_t life, uint8_t admin)
 	};
 
 	assert_int_equal(node_new(&o, life > 1 ? &w.disk[id] : NULL,
-				  &w.node[id]), 0);
+				  &w.node[id]),
+			 0);
 }
 
 static void kill_node(uint32_t id)
@@ -129,10 +131,11 @@ static void kill_node(uint32_t id)
 	memset(w.probing[id], 0, sizeof(w.probing[id]));
 }
 
-static void service(uint32_t node, uint64_t entity, uint64_t key, uint32_t flags)
+static void service(uint32_t node, uint64_t entity, uint64_t key,
+		    uint32_t flags)
 {
-	struct node_event e = { .type = NODE_EVENT_SERVICE_SET,
-				.service = { entity, key, flags } };
+	struct node_event e = {.type = NODE_EVENT_SERVICE_SET,
+			       .service = {entity, key, flags}};
 
 	step(node, &e);
 	deliver();
@@ -147,7 +150,7 @@ static void service_all(uint64_t entity, uint64_t key, uint32_t flags)
 
 static void local(uint32_t node, const struct service_state *s)
 {
-	struct node_event e = { .type = NODE_EVENT_LOCAL, .local = s };
+	struct node_event e = {.type = NODE_EVENT_LOCAL, .local = s};
 
 	step(node, &e);
 	deliver();
@@ -155,7 +158,7 @@ static void local(uint32_t node, const struct service_state *s)
 
 static void admin(uint32_t node, uint8_t to)
 {
-	struct node_event e = { .type = NODE_EVENT_ADMIN, .admin = to };
+	struct node_event e = {.type = NODE_EVENT_ADMIN, .admin = to};
 
 	step(node, &e);
 	deliver();
@@ -163,8 +166,8 @@ static void admin(uint32_t node, uint8_t to)
 
 static void configured(uint32_t node, uint32_t set)
 {
-	struct node_event e = { .type = NODE_EVENT_CONFIGURED,
-				.configured = set };
+	struct node_event e = {.type = NODE_EVENT_CONFIGURED,
+			       .configured = set};
 
 	step(node, &e);
 	deliver();
@@ -338,8 +341,8 @@ static void test_restart_is_a_new_member(void **state)
 
 static void test_messages_of_a_former_life_are_refused(void **state)
 {
-	struct message m = { .type = MSG_HELLO, .source = 1, .incarnation = 1 };
-	struct node_event e = { .type = NODE_EVENT_MESSAGE, .message = &m };
+	struct message m = {.type = MSG_HELLO, .source = 1, .incarnation = 1};
+	struct node_event e = {.type = NODE_EVENT_MESSAGE, .message = &m};
 	struct node_status before, after;
 
 	start(3);
@@ -430,7 +433,7 @@ static void test_internal_services_are_probed_by_all(void **state)
 
 static void test_deleted_service_is_gone_everywhere(void **state)
 {
-	struct node_event e = { .type = NODE_EVENT_SERVICE_DEL, .entity = 3 };
+	struct node_event e = {.type = NODE_EVENT_SERVICE_DEL, .entity = 3};
 
 	start(3);
 	service_all(3, 0, 0);
@@ -455,10 +458,13 @@ static uint32_t owner_of(uint64_t entity)
 
 static void test_change_reaches_all_within_a_flush(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_UP,
-				   .reason = STATE_REASON_PROBE, .mss = 1400,
-				   .vlan = 12, .ttl_s = 30,
-				   .mac = { 2, 0, 0, 0, 0, 1 } };
+	struct service_state s = {.entity = 5,
+				  .state = SVC_UP,
+				  .reason = STATE_REASON_PROBE,
+				  .mss = 1400,
+				  .vlan = 12,
+				  .ttl_s = 30,
+				  .mac = {2, 0, 0, 0, 0, 1}};
 	uint32_t i;
 
 	start(3);
@@ -483,7 +489,7 @@ static void test_change_reaches_all_within_a_flush(void **state)
 
 static void test_only_the_master_is_believed(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_DOWN };
+	struct service_state s = {.entity = 5, .state = SVC_DOWN};
 
 	start(3);
 	service_all(5, 0, 0);
@@ -495,7 +501,7 @@ static void test_only_the_master_is_believed(void **state)
 
 static void test_not_ready_service_is_stored_but_not_used(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_UP };
+	struct service_state s = {.entity = 5, .state = SVC_UP};
 	uint32_t other;
 
 	start(3);
@@ -524,7 +530,7 @@ static void test_cache_is_bounded_and_healed(void **state)
 	}
 	pass(1000);
 	for (e = 1; e <= 20; e++) {
-		struct service_state s = { .entity = e, .state = SVC_UP };
+		struct service_state s = {.entity = e, .state = SVC_UP};
 
 		local(owner_of(e), &s);
 	}
@@ -542,7 +548,7 @@ static void test_cache_is_bounded_and_healed(void **state)
 
 static void test_retransmitted_until_acknowledged(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_UP };
+	struct service_state s = {.entity = 5, .state = SVC_UP};
 	uint32_t other;
 
 	start(3);
@@ -562,7 +568,7 @@ static void test_retransmitted_until_acknowledged(void **state)
 
 static void test_newest_only_is_queued(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_UP };
+	struct service_state s = {.entity = 5, .state = SVC_UP};
 	uint32_t other, i, before;
 
 	start(3);
@@ -592,26 +598,28 @@ struct metric_row {
 static void test_metrics_are_sent_when_they_matter(void **state)
 {
 	static const struct metric_row rows[] = {
-		{ "unused", 0, 5000, 5000, 0, false },
-		{ "response below 5 %", NODE_SERVICE_USE_RESPONSE, 1049, 100, 0,
-		  false },
-		{ "response at 5 %", NODE_SERVICE_USE_RESPONSE, 1050, 100, 0,
-		  true },
-		{ "response down 5 %", NODE_SERVICE_USE_RESPONSE, 950, 100, 0,
-		  true },
-		{ "load is not response", NODE_SERVICE_USE_RESPONSE, 1000, 900,
-		  0, false },
-		{ "load below 5 %", NODE_SERVICE_USE_LOAD, 1, 104, 0, false },
-		{ "load at 5 %", NODE_SERVICE_USE_LOAD, 1, 105, 0, true },
-		{ "threshold at once", NODE_SERVICE_USE_LOAD, 1000, 100,
-		  STATE_LOAD_OVER, true },
+		{"unused", 0, 5000, 5000, 0, false},
+		{"response below 5 %", NODE_SERVICE_USE_RESPONSE, 1049, 100, 0,
+		 false},
+		{"response at 5 %", NODE_SERVICE_USE_RESPONSE, 1050, 100, 0,
+		 true},
+		{"response down 5 %", NODE_SERVICE_USE_RESPONSE, 950, 100, 0,
+		 true},
+		{"load is not response", NODE_SERVICE_USE_RESPONSE, 1000, 900,
+		 0, false},
+		{"load below 5 %", NODE_SERVICE_USE_LOAD, 1, 104, 0, false},
+		{"load at 5 %", NODE_SERVICE_USE_LOAD, 1, 105, 0, true},
+		{"threshold at once", NODE_SERVICE_USE_LOAD, 1000, 100,
+		 STATE_LOAD_OVER, true},
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct metric_row *r = &rows[i];
-		struct service_state s = { .entity = 5, .state = SVC_UP,
-					   .response_us = 1000, .load = 100 };
+		struct service_state s = {.entity = 5,
+					  .state = SVC_UP,
+					  .response_us = 1000,
+					  .load = 100};
 		uint32_t before;
 
 		start(3);
@@ -634,8 +642,10 @@ static void test_metrics_are_sent_when_they_matter(void **state)
 
 static void test_metrics_wait_for_the_first_acknowledgement(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_UNKNOWN,
-				   .reason = STATE_REASON_NONE, .load = 200 };
+	struct service_state s = {.entity = 5,
+				  .state = SVC_UNKNOWN,
+				  .reason = STATE_REASON_NONE,
+				  .load = 200};
 	uint32_t owner;
 
 	start(3);
@@ -659,8 +669,7 @@ static void test_metrics_wait_for_the_first_acknowledgement(void **state)
 
 static void reach(uint32_t node, uint64_t entity, bool yes)
 {
-	struct node_event e = { .type = NODE_EVENT_PATH,
-				.path = { entity, yes } };
+	struct node_event e = {.type = NODE_EVENT_PATH, .path = {entity, yes}};
 
 	step(node, &e);
 	deliver();
@@ -668,7 +677,7 @@ static void reach(uint32_t node, uint64_t entity, bool yes)
 
 static void test_path_bitmap_is_given_to_newcomers(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_UP };
+	struct service_state s = {.entity = 5, .state = SVC_UP};
 
 	start(3);
 	service_all(5, 0, NODE_SERVICE_PATH);
@@ -702,7 +711,7 @@ static void test_path_update_before_the_service_is_cached(void **state)
 
 static void test_one_unreachable_node_suffices_if_not_individual(void **state)
 {
-	struct service_state s = { .entity = 5, .state = SVC_UP };
+	struct service_state s = {.entity = 5, .state = SVC_UP};
 	uint32_t i, other;
 
 	start(3);
@@ -731,7 +740,7 @@ static void test_one_unreachable_node_suffices_if_not_individual(void **state)
 
 static void test_trace_text(void **state)
 {
-	struct node_trace t = { NODE_TRACE_ACCEPT, 2, 0xabc, 1, 7 << 16 | 3 };
+	struct node_trace t = {NODE_TRACE_ACCEPT, 2, 0xabc, 1, 7 << 16 | 3};
 	char buf[100], tiny[8];
 
 	assert_string_equal(node_trace_text(&t, buf, sizeof(buf)),

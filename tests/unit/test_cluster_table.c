@@ -39,8 +39,8 @@ static int set_up(void **state)
 	seed = 7;
 	if (table_init(node))
 		return -1;
-	node->path_seen = calloc((size_t)node->slots * NODES_MAX,
-				 sizeof(uint32_t));
+	node->path_seen =
+		calloc((size_t)node->slots * NODES_MAX, sizeof(uint32_t));
 	return 0;
 }
 
@@ -110,7 +110,7 @@ static void do_remove(uint64_t e)
 
 static void check_digests(void)
 {
-	uint64_t total[2] = { node->total[0], node->total[1] };
+	uint64_t total[2] = {node->total[0], node->total[1]};
 	uint64_t digests[MSG_DIGESTS], sum = 0;
 	uint32_t e, i;
 

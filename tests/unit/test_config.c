@@ -53,6 +53,7 @@ struct row {
 static const struct row syntax_rows[] = {
 	{ "the least", "{}", NULL },
 	{ "comments", "// one\n/* two\n */ { /* three */ } // four\n", NULL },
+	{ "comment up to the end", "{} // c", NULL },
 	{ "trailing commas",
 	  "{ \"nat\": [ \"10.0.0.1\", ], \"engines\": 2, }", NULL },
 	{ "nothing", "", "t:1: $: expected an object, found nothing" },
@@ -60,7 +61,7 @@ static const struct row syntax_rows[] = {
 	  "t:1: $: expected an object, found nothing" },
 	{ "no object", "[]",
 	  "t:1: $: expected an object (configuration), found an array" },
-	{ "a scalar", "17 ",
+	{ "a scalar", "17",
 	  "t:1: $: expected an object (configuration), found a number" },
 	{ "cut off", "{\n\"engines\": 2",
 	  "t:2: $: the text ends before the object does" },
@@ -612,8 +613,8 @@ static void test_many_services(void **state)
 	s = (double)(b.tv_sec - a.tv_sec) +
 	    (double)(b.tv_nsec - a.tv_nsec) / 1e9;
 	print_message("%zu bytes in %.2f s of CPU\n", n, s);
-	/* Quadratic would be minutes; sanitizers cost a factor of five. */
-	assert_true(s < 10);
+	/* Quadratic would be minutes; sanitizers and load cost a factor of ten. */
+	assert_true(s < 30);
 	assert_ptr_equal(c->vservers[0].members[0].service,
 			 &c->services[N - 1]);
 	config_free(c);

@@ -61,7 +61,7 @@ static void test_only_the_leavers_keys_move(void **state)
 
 static void test_shares_are_even(void **state)
 {
-	uint32_t count[32] = { 0 }, k, max = 0;
+	uint32_t count[32] = {0}, k, max = 0;
 
 	for (k = 0; k < KEYS; k++)
 		count[rendezvous_first(key(k), UINT32_MAX)]++;
