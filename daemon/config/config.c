@@ -53,6 +53,12 @@ static int parse_json(const char *name, const char *text, size_t len,
 	json = json_tokener_parse_ex(tokener, text, (int)len);
 	error = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);
+	/* A comment may end the text without the end of its line. */
+	if (error == json_tokener_continue) {
+		json = json_tokener_parse_ex(tokener, "\n", 1);
+		error = json_tokener_get_error(tokener);
+		end = len;
+	}
 	json_tokener_free(tokener);
 	if (error == json_tokener_continue)
 		return fail(name, config_scan_offset_line(text, len, len), e,
