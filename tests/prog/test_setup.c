@@ -439,6 +439,12 @@ static void test_locked_set(void **state)
 	t.flows[index].way[0].lock = FLOW_LOCK_WORD(7, now);
 	run(&r, false, 6, 4000, SYN);
 	expect(&r, XDP_REDIRECT, CNT_STEER_ENGINE);
+	/* The REVERSE entry was first in, and is out again. */
+	for (uint32_t s = 0; s <= t.flowtab.mask; s++)
+		for (uint32_t w = 0; w < FLOW_WAYS; w++)
+			assert_int_not_equal(
+				FLOW_WORD_STATE(t.flows[s].way[w].word),
+				FLOW_LIVE);
 }
 
 static void test_unknown_reverse(void **state)
