@@ -58,7 +58,8 @@ UNIT := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 PROG_TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/prog/test_*.c))
 BENCH := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
 FUZZ := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
-TOOLS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/netns/tool_*.c))
+TOOLS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/netns/tool_*.c)) \
+	$(patsubst %.c,$(B)/%,$(wildcard vmtests/tool_*.c))
 PRELOAD := $(patsubst tests/%.c,build/tests/%.so,$(wildcard tests/lib/preload/*.c))
 SIM := $(if $(wildcard tests/sim/*.c),$(B)/sim)
 
@@ -215,6 +216,8 @@ build/tests/lib/preload/%.so: tests/lib/preload/%.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -g -std=gnu17 -D_GNU_SOURCE $(WARN) -fPIC -shared -o $@ $< -ldl
 
+$(B)/vmtests/%: $(B)/vmtests/%.o $(LIBS)
+	$(LINK)
 $(B)/sim: $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c)) $(LIBS)
 	$(LINK)
 
