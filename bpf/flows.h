@@ -9,6 +9,7 @@
 #include "compiler.h"
 #include "maps.h"
 #include "flowtab.h"
+#include "fragment.h"
 #include "lb.h"
 #include "parse.h"
 #include "scratch.h"
@@ -136,21 +137,7 @@ static __always_inline void flows_forget(struct flow *f, const struct flow *copy
 
 static __always_inline __u32 fragment_hash(const struct pkt *pkt)
 {
-	return toeplitz_hash(toeplitz, &pkt->src, &pkt->dst, 0, 0) ^
-	       lb_mix((__u32)pkt->frag_id);
-}
-
-/* Identification in place of the ports; the destination folded to 16 bits
- * (and compared whole in pair_addr). */
-static __always_inline __u64 fragment_tail(const struct pkt *pkt)
-{
-	__u64 d = pkt->dst.d[0] ^ pkt->dst.d[1];
-
-	d ^= d >> 32;
-	d ^= d >> 16;
-	return flow_key_tail((__be16)(pkt->frag_id & 0xffff),
-			     (__be16)((__u32)pkt->frag_id >> 16), (__u16)d,
-			     FLOW_FRAGMENT, pkt->proto);
+	return fragment_hash_of(toeplitz, pkt);
 }
 
 static __always_inline void flow_key_from_tail(struct flow_key *key, __u64 tail)
@@ -170,7 +157,7 @@ SUBPROG int fragment_record(const struct pkt *pkt, __u32 tick)
 	entry->hash = fragment_hash(pkt);
 	entry->activity = FLOW_ACTIVITY(tick, FLOW_TCP_NONE, 0);
 	entry->key.peer = pkt->src;
-	flow_key_from_tail(&entry->key, fragment_tail(pkt));
+	flow_key_from_tail(&entry->key, fragment_tail_of(pkt));
 	entry->pair_addr = pkt->dst;
 	entry->pair_port = pkt->sport;
 	entry->pair_id = pkt->dport;
@@ -188,7 +175,7 @@ SUBPROG int fragment_find(struct pkt *pkt)
 	if (!pkt || !s)
 		return 0;
 	copy = &s->flow;
-	if (!flows_find(fragment_hash(pkt), &pkt->src, fragment_tail(pkt),
+	if (!flows_find(fragment_hash(pkt), &pkt->src, fragment_tail_of(pkt),
 			copy) ||
 	    !ip_addr_equal(&copy->pair_addr, &pkt->dst))
 		return 0;
