@@ -229,7 +229,12 @@ static void set_options(struct probe *probe, struct transfer *t)
 	curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, (long)c->verify);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, c->verify ? 2L : 0L);
-	if (ca && *ca)
+	/* One bundle, no directory: then libcurl keeps the parsed store in the
+	 * multi handle. Parsing it costs more than all of the probe. */
+	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	if (!c->verify)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+	else if (ca && *ca)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, ca);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16384L);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
