@@ -84,44 +84,70 @@ static uint64_t digest_of(const struct plan *plan,
 	return digest ? digest : 1;
 }
 
-static int take_ranges(struct plan_table *t, const struct plan *old,
-		       struct plan_pools *pools, uint64_t now)
+/* Size of a table of N members, at 100 slots per member, halved SHIFT times,
+ * but with a slot for each member if any size has that many. */
+static uint32_t size_of(uint32_t n, unsigned int shift)
 {
-	uint32_t at, size = maglev_size(t->n);
+	uint32_t size = maglev_size((n + (1u << shift) - 1) >> shift);
+
+	return size > n ? size : maglev_size(n);
+}
+
+/* All tables together may take this much of the map: the rest is for the next
+ * configuration while this one is in use. */
+#define BUDGET (LB_ENTRIES_MAX / 16 * 7)
+
+/* How often sizes must be halved. It depends on the configuration alone, so
+ * every node builds the same tables. */
+static unsigned int choose_shift(const struct plan *plan)
+{
+	unsigned int shift;
+	uint64_t sum;
+	size_t i;
+
+	for (shift = 0; shift < 7; shift++) {
+		sum = 0;
+		for (i = 0; i < plan->n_tables; i++)
+			sum += size_of(plan->tables[i].n, shift);
+		if (sum <= BUDGET)
+			break;
+	}
+	return shift;
+}
+
+static int take_ranges(struct plan_table *t, uint32_t size,
+		       const struct plan *old, struct plan_pools *pools,
+		       uint64_t now)
+{
+	uint32_t at;
 	int err;
 
+	t->size = size;
 	if (old && u64_map_get(&old->by_digest, t->digest, &at) &&
 	    old->tables[at].size == size && old->tables[at].n == t->n) {
 		t->members_off = old->tables[at].members_off;
 		t->lb_off = old->tables[at].lb_off;
-		t->size = size;
 		t->carried = true;
 		return 0;
 	}
 	err = spans_alloc(pools->members, t->n, now, &t->members_off);
 	if (err)
 		return err;
-	/* A full map: a smaller table is less even, but works. */
-	do {
-		err = spans_alloc(pools->lb, size, now, &t->lb_off);
-		t->size = size;
-		size = maglev_size(size / 200);
-	} while (err == -ENOSPC && size < t->size && size > t->n);
+	err = spans_alloc(pools->lb, size, now, &t->lb_off);
 	if (err)
 		spans_free(pools->members, t->members_off, 0);
+	t->taken = !err;
 	return err;
 }
 
-static int take_tables(struct plan *plan, const struct plan *old,
-		       struct plan_pools *pools, uint64_t now,
-		       struct config_error *e)
+/* One table for each set of members and weights. */
+static int list_tables(struct plan *plan)
 {
 	const struct config *c = plan->config;
 	struct plan_table *t;
 	uint64_t digest;
 	uint32_t at;
 	size_t i;
-	int err;
 
 	for (i = 0; i < c->n_vservers; i++) {
 		plan->table_of[i] = PLAN_NO_TABLE;
@@ -130,24 +156,41 @@ static int take_tables(struct plan *plan, const struct plan *old,
 		digest = digest_of(plan, &c->vservers[i]);
 		if (!u64_map_get(&plan->by_digest, digest, &at)) {
 			at = plan->n_tables;
+			if (u64_map_put(&plan->by_digest, digest, at))
+				return -ENOMEM;
 			t = &plan->tables[at];
 			t->digest = digest;
 			t->vserver = &c->vservers[i];
 			t->n = c->vservers[i].n_members;
-			err = u64_map_put(&plan->by_digest, digest, at);
-			if (!err)
-				err = take_ranges(t, old, pools, now);
-			if (err) {
-				snprintf(e->text, sizeof(e->text),
-					 "vserver %s: no room for its table of %zu members: %s",
-					 c->vservers[i].name,
-					 c->vservers[i].n_members,
-					 strerror(-err));
-				return err;
-			}
 			plan->n_tables++;
 		}
 		plan->table_of[i] = at;
+	}
+	return 0;
+}
+
+static int take_tables(struct plan *plan, const struct plan *old,
+		       struct plan_pools *pools, uint64_t now,
+		       struct config_error *e)
+{
+	unsigned int shift;
+	size_t i;
+	int err;
+
+	err = list_tables(plan);
+	if (err)
+		return fail(e, err, "out of memory");
+	shift = choose_shift(plan);
+	for (i = 0; i < plan->n_tables; i++) {
+		struct plan_table *t = &plan->tables[i];
+
+		err = take_ranges(t, size_of(t->n, shift), old, pools, now);
+		if (!err)
+			continue;
+		snprintf(e->text, sizeof(e->text),
+			 "vserver %s: no room for its table of %u members (%s): ranges of the last configuration are still in use, try again; else fewer bindings are needed",
+			 t->vserver->name, t->n, strerror(-err));
+		return err;
 	}
 	return 0;
 }
@@ -327,7 +370,7 @@ void plan_abort(struct plan *plan, struct plan_pools *pools)
 	size_t i;
 
 	for (i = 0; i < plan->n_tables; i++) {
-		if (plan->tables[i].carried)
+		if (!plan->tables[i].taken)
 			continue;
 		spans_free(pools->members, plan->tables[i].members_off, 0);
 		spans_free(pools->lb, plan->tables[i].lb_off, 0);

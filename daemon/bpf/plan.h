@@ -27,6 +27,7 @@ struct plan_table {
 	uint32_t size, lb_off;
 	uint32_t up;	 /* members that took new flows when last built */
 	bool carried;	 /* its ranges were in use before */
+	bool taken;	 /* its ranges were allocated for it */
 	bool dirty;
 };
 

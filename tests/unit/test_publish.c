@@ -386,6 +386,44 @@ static void test_equal_members_share_a_table(void **state)
 	assert_int_equal(SPAN_LEN(w->maps.vservers[alt].lb), 0);
 }
 
+/* More bindings than the map has room for at 100 slots each: smaller tables,
+ * twice in a row (old and new exist together), then everything as before. */
+static void test_many_tables_get_smaller(void **state)
+{
+	struct world *w = *state;
+	size_t v, m, n = 0, room = 8 << 20;
+	char *text = malloc(room);
+	int round;
+
+	for (round = 0; round < 2; round++) {
+		n = snprintf(text, room, HEAD "\"services\": [");
+		for (m = 0; m < 200; m++)
+			n += snprintf(text + n, room - n,
+				      "%s{ \"name\": \"s%zu\", \"address\": \"10.1.0.%zu\", \"port\": 80 }",
+				      m ? "," : "", m, m + 1);
+		n += snprintf(text + n, room - n, "], \"vservers\": [");
+		for (v = 0; v < 1000; v++) {
+			n += snprintf(text + n, room - n,
+				      "%s{ \"name\": \"%s%zu\", \"address\": \"192.0.2.1\", \"port\": %zu, \"protocol\": \"tcp\", \"services\": [",
+				      v ? "," : "", v ? "v" : "web", v ? v : 0,
+				      v + 1);
+			for (m = 0; m < 70; m++)
+				n += snprintf(text + n, room - n,
+					      "%s{ \"service\": \"s%zu\", \"weight\": %zu }",
+					      m ? "," : "", (v + m) % 200,
+					      1 + v + round);
+			n += snprintf(text + n, room - n, "] }");
+		}
+		snprintf(text + n, room - n, "] }");
+		commit(w, text);
+	}
+	free(text);
+	v = publish_vserver_id(w->publish, config_entity("vserver", "v999"));
+	assert_in_range(SPAN_LEN(w->maps.vservers[v].lb), 1000, 2100);
+	commit(w, two);
+	assert_int_equal(SPAN_LEN(web(w)->lb), maglev_size(2));
+}
+
 static void test_spans_rest_after_use(void **state)
 {
 	struct spans s;
@@ -420,6 +458,7 @@ int main(void)
 		TEST(test_restart_with_less_retires_the_rest),
 		TEST(test_numbers_come_back_when_no_flow_has_them),
 		TEST(test_equal_members_share_a_table),
+		TEST(test_many_tables_get_smaller),
 		cmocka_unit_test(test_spans_rest_after_use),
 	};
 
