@@ -87,14 +87,27 @@ static struct json_object *counters_of(const struct cluster *c, unsigned int pee
 	return o;
 }
 
+/* A member of the last view that it knows of; but can there be another one? */
+static enum node_reason own_reason(const struct cluster *c, const struct node_status *s)
+{
+	uint32_t here = s->connected | 1u << c->options.id;
+
+	if (s->operational && !c->options.quorum_none &&
+	    2 * __builtin_popcount(here & s->configured) <= __builtin_popcount(s->configured))
+		return NODE_REASON_NO_QUORUM;
+	return s->reason;
+}
+
 static void add_self(const struct cluster *c, struct json_object *o,
 		     const struct node_status *s)
 {
+	enum node_reason reason = own_reason(c, s);
+
 	add_text(o, "admin", node_admin_name(s->admin));
 	add_text(o, "state", s->operational ? "operational" : "connected");
 	add_text(o, "reason", c->halted ? "its disk does not take what must be kept"
-					: node_reason_text(s->reason));
-	add_text(o, "reason_name", c->halted ? "HALTED" : node_reason_name(s->reason));
+					: node_reason_text(reason));
+	add_text(o, "reason_name", c->halted ? "HALTED" : node_reason_name(reason));
 	add(o, "view", s->view);
 	add(o, "incarnation", c->options.incarnation);
 	add_flag(o, "self", true);
