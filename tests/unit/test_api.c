@@ -497,7 +497,9 @@ static void test_rows_of_long_lists(void **state)
 	answer = ask("GET", "/v1/rows/3", NULL);
 	assert_string_equal(answer.text,
 			    "{\"rows\":[{\"row\":0},{\"row\":1},{\"row\":2}]}");
-	assert_int_equal(server.rows_done, 2);
+	/* The server is done when it has seen the client take it all. */
+	while (server.rows_done < 2)
+		assert_int_equal(ask("GET", "/v1/things", NULL).status, 200);
 
 	/* Far more than a socket holds: others are served meanwhile. */
 	fd = connect_raw();
