@@ -12,7 +12,11 @@
  *   DRAIN → IDLE  all have: what was consumed then and is still recorded as
  *                 being in a fill ring was in the dead engine's hands
  *
- * engine/README.md has the proof. Loop thread, except run_grace().
+ * And connections are recounted, since it may have died between an entry and
+ * its count.
+ *
+ * engine/README.md has the proof. Loop thread, except run_grace() and
+ * run_recount().
  */
 #include "control/engine_supervisor_impl.h"
 
@@ -20,10 +24,16 @@
 #include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "control/engine_recount.h"
 #include "flowtab.h"
 #include "util/log.h"
+
+/* Recounts connections this long after a death, so that many deaths cause
+ * one count. */
+#define RECOUNT_MS 1000u
 
 /* How often FREE frames are looked for without a reason to. */
 #define REFILL_MS 1000u
@@ -32,6 +42,74 @@ struct reclaim_job {
 	uv_work_t work;
 	struct engine_supervisor *supervisor; /* NULL: gone meanwhile */
 };
+
+/* Has its own mappings: it may still run when the supervisor is gone. */
+struct recount_job {
+	uv_work_t work;
+	struct engine_supervisor *supervisor; /* NULL: gone meanwhile */
+	struct flow_set *flows;
+	struct svc_load *load;
+	size_t flows_len, load_len;
+	int corrected;
+};
+
+static void run_recount(uv_work_t *work)
+{
+	struct recount_job *job = work->data;
+
+	job->corrected = engine_recount(
+		job->flows, (uint32_t)(job->flows_len / sizeof(*job->flows)),
+		job->load);
+}
+
+static void recount_free(struct recount_job *job)
+{
+	if (job->flows)
+		munmap(job->flows, job->flows_len);
+	if (job->load)
+		munmap(job->load, job->load_len);
+	free(job);
+}
+
+static void on_recount(uv_work_t *work, int status)
+{
+	struct recount_job *job = work->data;
+
+	if (job->corrected > 0)
+		log_info("connections of %d services recounted",
+			 job->corrected);
+	if (job->supervisor)
+		job->supervisor->recount = NULL;
+	recount_free(job);
+}
+
+static void *map_shared(int fd, size_t len)
+{
+	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+static void start_recount(struct engine_supervisor *s)
+{
+	struct recount_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return;
+	job->supervisor = s;
+	job->work.data = job;
+	job->flows_len = s->map_len[LINK_MAP_FLOWS];
+	job->load_len = s->map_len[LINK_MAP_SVC_LOAD];
+	job->flows = map_shared(s->map_fd[LINK_MAP_FLOWS], job->flows_len);
+	job->load = map_shared(s->map_fd[LINK_MAP_SVC_LOAD], job->load_len);
+	if (!job->flows || !job->load ||
+	    uv_queue_work(s->loop, &job->work, run_recount, on_recount)) {
+		recount_free(job);
+		return;
+	}
+	s->recount = job;
+	s->recount_ms = 0;
+}
 
 static void run_grace(uv_work_t *work)
 {
@@ -131,6 +209,7 @@ void engine_reclaim_dead(struct engine_slot *slot)
 					    engine_supervisor_now_ms());
 	s->reclaim_wanted = true;
 	s->refill_wanted = true;
+	s->recount_ms = engine_supervisor_now_ms() + RECOUNT_MS;
 }
 
 void engine_reclaim_tick(struct engine_supervisor *s, uint64_t now_ms)
@@ -141,6 +220,8 @@ void engine_reclaim_tick(struct engine_supervisor *s, uint64_t now_ms)
 		if (s->slot[i].dead_frames)
 			engine_reclaim_dead(&s->slot[i]);
 	}
+	if (s->recount_ms && now_ms >= s->recount_ms && !s->recount)
+		start_recount(s);
 	if (s->stage == RECLAIM_DRAIN)
 		finish_round(s);
 	if (s->stage == RECLAIM_IDLE && s->reclaim_wanted)
@@ -155,5 +236,8 @@ void engine_reclaim_stop(struct engine_supervisor *s)
 {
 	if (s->job)
 		s->job->supervisor = NULL;
+	if (s->recount)
+		s->recount->supervisor = NULL;
 	s->job = NULL;
+	s->recount = NULL;
 }

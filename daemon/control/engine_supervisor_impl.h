@@ -117,6 +117,8 @@ struct engine_supervisor {
 	uint64_t refill_ms;
 	uint32_t marks[POOLS_MAX];
 	struct reclaim_job *job;
+	struct recount_job *recount; /* runs now */
+	uint64_t recount_ms;	     /* due; 0: not wanted */
 };
 
 uint64_t engine_supervisor_now_ms(void);
