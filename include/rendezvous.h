@@ -39,7 +39,7 @@ static inline int rendezvous_first(uint64_t key, uint32_t nodes)
 	for (; nodes; nodes &= nodes - 1) {
 		uint32_t node = (uint32_t)__builtin_ctz(nodes);
 		uint64_t w = rendezvous_mix(base +
-				(node + 1) * 0x9e3779b97f4a7c15ull);
+					    (node + 1) * 0x9e3779b97f4a7c15ull);
 
 		if (first < 0 || w > best) {
 			best = w;

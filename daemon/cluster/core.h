@@ -61,7 +61,7 @@ struct record {
 	uint32_t flags;		/* enum record_flag */
 	uint32_t config_on;	/* peers known to have it; see owner.c */
 	uint32_t path_known, path_reachable;
-	uint32_t chain;		/* next of its bucket, by entity; or free */
+	uint32_t chain; /* next of its bucket, by entity; or free */
 	uint32_t cache_next, cache_prev;
 	struct measured measured;
 	uint8_t published_state, published_reason;
@@ -72,16 +72,16 @@ struct peer {
 	bool ever;	      /* heard in this life of mine */
 	uint32_t incarnation; /* 0: not known */
 	uint64_t heard_at;
-	uint64_t hello_at;    /* when HELLO came; 0: none in this life of it */
+	uint64_t hello_at; /* when HELLO came; 0: none in this life of it */
 	struct msg_hello hello;
-	bool was_accused;     /* for the trace and the extra hello */
+	bool was_accused; /* for the trace and the extra hello */
 	bool was_synced;
 	/* member.c */
-	uint64_t deaf_since;  /* 0: hears */
-	uint64_t retry_at;    /* not admitted before */
+	uint64_t deaf_since; /* 0: hears */
+	uint64_t retry_at;   /* not admitted before */
 	uint64_t struck_at;
 	uint32_t strikes;
-	uint64_t commit_at;   /* when it was last sent a view */
+	uint64_t commit_at; /* when it was last sent a view */
 	/* owner.c: digest of the set that config_on describes; 0: none */
 	uint64_t known_digest;
 	/* outbox.c */
@@ -90,7 +90,7 @@ struct peer {
 	/* repair.c */
 	uint32_t mismatches;
 	uint64_t repaired_at;
-	uint32_t ask_budget;  /* lists it may still ask for in this second */
+	uint32_t ask_budget; /* lists it may still ask for in this second */
 };
 
 enum proposal_phase {
@@ -125,8 +125,8 @@ struct repair {
 	uint64_t deadline;
 	uint32_t config_seq, own_seq;
 	uint64_t total;
-	uint64_t groups;  /* still to be compared */
-	uint64_t buckets; /* of GROUP, lists still incomplete */
+	uint64_t groups;	    /* still to be compared */
+	uint64_t buckets;	    /* of GROUP, lists still incomplete */
 	uint64_t next[MSG_DIGESTS]; /* entity from which a list goes on */
 	uint64_t next_start;
 	uint32_t next_peer;
@@ -135,14 +135,14 @@ struct repair {
 struct node {
 	struct node_options o;
 	uint64_t now, started, ticked;
-	uint64_t quiet_until; /* hello.c: own tick was late */
+	uint64_t quiet_until;		  /* hello.c: own tick was late */
 	const struct node_update *update; /* during a step */
 	struct node_durable d;
 	bool operational;
 	struct peer peer[NODES_MAX];
 	uint32_t connected; /* hello.c: heard both ways */
 	uint32_t accused;
-	uint64_t hello_at;  /* next own hello */
+	uint64_t hello_at; /* next own hello */
 	uint32_t hello_seq;
 	/* member.c */
 	struct view want;
@@ -170,8 +170,8 @@ struct node {
 	uint32_t stamp;
 	struct message *batch[CHANNELS]; /* NODES_MAX each */
 	struct message *acks;		 /* NODES_MAX */
-	uint32_t *path_seen; /* slots × NODES_MAX stamps */
-	struct message out;  /* scratch for all other messages */
+	uint32_t *path_seen;		 /* slots × NODES_MAX stamps */
+	struct message out;		 /* scratch for all other messages */
 	uint64_t cache_drops, stale, duplicates, refused, conflicts;
 };
 

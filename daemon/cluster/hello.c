@@ -63,8 +63,8 @@ uint32_t hello_lives(const struct node *node, uint32_t nodes)
 	assert(node->o.incarnation);
 	for (; nodes; nodes &= nodes - 1) {
 		uint32_t p = (uint32_t)__builtin_ctz(nodes);
-		uint64_t life = p == node->o.id ? node->o.incarnation :
-						  node->peer[p].incarnation;
+		uint64_t life = p == node->o.id ? node->o.incarnation
+						: node->peer[p].incarnation;
 
 		assert(p < NODES_MAX);
 		hash ^= (uint32_t)rendezvous_mix(life << 8 | p);
@@ -113,8 +113,8 @@ bool hello_heard(struct node *node, uint32_t peer, uint32_t incarnation)
 static void tell_view(struct node *node, uint32_t peer)
 {
 	struct peer *p = &node->peer[peer];
-	uint32_t share = 1 + (uint32_t)__builtin_popcount(
-				     node->d.view.members) / 8;
+	uint32_t share =
+		1 + (uint32_t)__builtin_popcount(node->d.view.members) / 8;
 
 	assert(p->hello.view < node->d.view.number);
 	assert(share <= 5);
@@ -217,7 +217,8 @@ static void connect(struct node *node)
 		bool synced;
 
 		if (!(node->o.configured & ~node_self(node) & 1u << i) ||
-		    !hello_fresh(node, i) || !(p->hello.heard & node_self(node)))
+		    !hello_fresh(node, i) ||
+		    !(p->hello.heard & node_self(node)))
 			continue;
 		now |= 1u << i;
 		synced = outbox_synced(node, i);

@@ -19,7 +19,7 @@
 #include "cluster/owner.h"
 #include "cluster/view.h"
 
-#define TURN_MS 100	   /* between proposers of neighbouring rank */
+#define TURN_MS 100 /* between proposers of neighbouring rank */
 #define ADMIT_SETTLE_MS 100
 #define COLD_SETTLE_HELLOS 3 /* nobody is operational: wait for all to come */
 #define CONFIG_SETTLE_MS 50
@@ -48,8 +48,8 @@ static bool is_self(const struct node *node, uint32_t n)
 
 static uint32_t incarnation_of(const struct node *node, uint32_t n)
 {
-	return is_self(node, n) ? node->o.incarnation :
-				  node->peer[n].incarnation;
+	return is_self(node, n) ? node->o.incarnation
+				: node->peer[n].incarnation;
 }
 
 static uint8_t admin_of(const struct node *node, uint32_t n)
@@ -236,9 +236,9 @@ static enum node_reason judge_candidate(struct node *node, struct judge *j,
 		return NODE_REASON_LATE;
 	if (!self && h->view != node->d.view.number)
 		return NODE_REASON_VIEW_BEHIND;
-	if (self ? node->accused & j->live :
-		   (h->heard & (j->live | node_self(node))) !=
-			   (j->live | node_self(node)))
+	if (self ? node->accused & j->live
+		 : (h->heard & (j->live | node_self(node))) !=
+			    (j->live | node_self(node)))
 		return NODE_REASON_DEAF;
 	if (node->now < p->retry_at)
 		return NODE_REASON_BACKOFF;
@@ -266,9 +266,10 @@ static void choose_spares(struct node *node, struct judge *j)
 			if (admin_of(node, i) == ADMIN_SPARE &&
 			    incarnation_of(node, i))
 				spares |= 1u << i;
-		} else if (incarnation_of(node, i) ?
-				   admin_of(node, i) == ADMIN_ACTIVE :
-				   node->now - node->started > SPARE_GRACE_MS) {
+		} else if (incarnation_of(node, i)
+				   ? admin_of(node, i) == ADMIN_ACTIVE
+				   : node->now - node->started >
+					     SPARE_GRACE_MS) {
 			missing++;
 		}
 	}
@@ -305,8 +306,9 @@ static uint32_t want_configured(const struct node *node)
 		    node->peer[i].hello.configured == next)
 			agree |= 1u << i;
 	assert(agree & node_self(node));
-	return member_majority(now, agree) && member_majority(next, agree) ?
-		       next : now;
+	return member_majority(now, agree) && member_majority(next, agree)
+		       ? next
+		       : now;
 }
 
 static void want_view(struct node *node, const struct judge *j,
@@ -328,9 +330,9 @@ static void want_view(struct node *node, const struct judge *j,
 
 		assert(n < NODES_MAX);
 		want->incarnation[n] = incarnation_of(node, n);
-		want->config[n] = is_self(node, n) ?
-					  node->total[DIGEST_CONFIG] :
-					  node->peer[n].hello.config_digest;
+		want->config[n] = is_self(node, n)
+					  ? node->total[DIGEST_CONFIG]
+					  : node->peer[n].hello.config_digest;
 		/* Not heard in this life of ours: as it was. */
 		if (!want->incarnation[n] ||
 		    (!is_self(node, n) && !node->peer[n].hello_at)) {
@@ -361,8 +363,7 @@ static void judge_all(struct node *node, struct judge *j)
 
 		if (j->live & bit)
 			continue;
-		if (members & bit &&
-		    node->reason[i] != NODE_REASON_RESTARTED &&
+		if (members & bit && node->reason[i] != NODE_REASON_RESTARTED &&
 		    node->reason[i] != NODE_REASON_SILENT)
 			continue;
 		if (members & bit && j->live)
@@ -387,8 +388,8 @@ static uint64_t settle_ms(const struct node *node, const struct judge *j)
 	if (want->members != have->members)
 		return node->o.settle_ms * (j->unstable ? 3u : 1u);
 	since = node->now - node->viewed_at;
-	return since >= CONFIG_APART_MS ? CONFIG_SETTLE_MS :
-					  CONFIG_APART_MS - since;
+	return since >= CONFIG_APART_MS ? CONFIG_SETTLE_MS
+					: CONFIG_APART_MS - since;
 }
 
 /* 0: the first to propose. */
@@ -404,7 +405,8 @@ static uint32_t rank(const struct node *node, uint32_t live)
 		if (!(node->connected & node->d.view.configured & bit) ||
 		    node->peer[i].hello.flags & HELLO_LATE)
 			continue;
-		if (live & bit ? !member || before & bit : !member && before & bit)
+		if (live & bit ? !member || before & bit
+			       : !member && before & bit)
 			n++;
 	}
 	assert(n < NODES_MAX);
@@ -430,14 +432,14 @@ static void reasons_of_all(struct node *node, uint32_t waiting)
 	assert(node->o.configured);
 	for (i = 0; i < NODES_MAX; i++) {
 		bool member = node->d.view.members & 1u << i;
-		bool voters = node->o.quorum_none ||
-			      member_majority(node->d.view.configured,
-					      node->connected |
-						      node_self(node));
+		bool voters =
+			node->o.quorum_none ||
+			member_majority(node->d.view.configured,
+					node->connected | node_self(node));
 
 		if (node->reason[i] == NODE_REASON_NONE && !member)
-			node->reason[i] = voters ? NODE_REASON_AGREEING :
-						   NODE_REASON_NO_QUORUM;
+			node->reason[i] = voters ? NODE_REASON_AGREEING
+						 : NODE_REASON_NO_QUORUM;
 	}
 	(void)waiting;
 }
@@ -487,19 +489,17 @@ void member_installed(struct node *node, const struct view *before)
 		     now->incarnation[n] == before->incarnation[n]) ||
 		    admin_of(node, n) != ADMIN_ACTIVE)
 			continue;
-		if (node->now - p->struck_at >
-		    10ull * node->o.backoff_max_ms)
+		if (node->now - p->struck_at > 10ull * node->o.backoff_max_ms)
 			p->strikes = 0;
 		p->struck_at = node->now;
 		shift = p->strikes++;
 		if (!shift)
 			continue; /* once is no habit */
 		p->retry_at = node->now + node->o.backoff_max_ms;
-		if (shift < 16 && node->o.backoff_ms << (shift - 1) <
-					  node->o.backoff_max_ms)
-			p->retry_at = node->now +
-				      ((uint64_t)node->o.backoff_ms
-				       << (shift - 1));
+		if (shift < 16 &&
+		    node->o.backoff_ms << (shift - 1) < node->o.backoff_max_ms)
+			p->retry_at = node->now + ((uint64_t)node->o.backoff_ms
+						   << (shift - 1));
 	}
 	assert(node->viewed_at == node->now);
 }

@@ -29,7 +29,7 @@ void node_trace(struct node *node, enum node_trace_type type, uint32_t peer,
 {
 	struct node_effect e = {
 		.type = NODE_EFFECT_TRACE,
-		.trace = { type, peer, entity, a, b },
+		.trace = {type, peer, entity, a, b},
 	};
 
 	assert(type < NODE_TRACE_COUNT);
@@ -57,7 +57,7 @@ void node_send(struct node *node, uint32_t to, struct message *message,
 		MESSAGE_TYPES(X)
 #undef X
 	};
-	struct node_effect e = { .type = NODE_EFFECT_SEND };
+	struct node_effect e = {.type = NODE_EFFECT_SEND};
 
 	assert(!(to & node_self(node)));
 	assert(type < MSG_TYPE_COUNT);

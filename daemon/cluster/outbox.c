@@ -16,11 +16,11 @@
 
 /* Delay before the next try, by list: six tries within 300 ms so that 10 % loss
  * still leaves an update to 31 peers under 500 ms (99.9 %). List 0: at once. */
-static const uint16_t delay_ms[OUTBOX_LISTS] = { 0,  30,  30,  60,
-						 60, 120, 240, 500 };
+static const uint16_t delay_ms[OUTBOX_LISTS] = {0,  30,	 30,  60,
+						60, 120, 240, 500};
 
 /* Bytes on the wire of one item, for pacing; an upper bound. */
-static const uint16_t item_bytes[CHANNELS] = { 80, 22 };
+static const uint16_t item_bytes[CHANNELS] = {80, 22};
 
 int outbox_init(struct node *node)
 {
@@ -305,11 +305,10 @@ static void list_flush(struct node *node, uint8_t list)
 			continue;
 		list_remove(node, id);
 		if (node_mutant(node, NODE_MUTATION_NO_RETRANSMIT))
-			pend_set(node, it, id % CHANNELS,
-				 it->pend & ~sent);
+			pend_set(node, it, id % CHANNELS, it->pend & ~sent);
 		else
-			list_append(node, id, list + 1 < OUTBOX_LISTS ?
-						      list + 1 : list);
+			list_append(node, id,
+				    list + 1 < OUTBOX_LISTS ? list + 1 : list);
 	}
 }
 

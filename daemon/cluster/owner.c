@@ -72,7 +72,7 @@ int owner_of(const struct node *node, const struct record *rec)
 
 void owner_probe(struct node *node, struct record *rec, bool on)
 {
-	struct node_effect e = { .type = NODE_EFFECT_PROBE };
+	struct node_effect e = {.type = NODE_EFFECT_PROBE};
 
 	assert(rec->flags & RECORD_CONFIGURED);
 	if (on == !!(rec->flags & RECORD_PROBING))

@@ -27,8 +27,7 @@ bool path_forbids(const struct node *node, const struct record *rec)
 	    !(rec->service_flags & NODE_SERVICE_PATH_ANY) ||
 	    rec->path_known == rec->path_reachable)
 		return false;
-	return rec->path_known & ~rec->path_reachable &
-	       owner_having(node, rec);
+	return rec->path_known & ~rec->path_reachable & owner_having(node, rec);
 }
 
 /* The bitmap changed. */
@@ -47,7 +46,7 @@ static void path_changed(struct node *node, struct record *rec)
 
 static void path_probe(struct node *node, struct record *rec, bool on)
 {
-	struct node_effect e = { .type = NODE_EFFECT_PATH_PROBE };
+	struct node_effect e = {.type = NODE_EFFECT_PATH_PROBE};
 
 	assert(rec->flags & RECORD_CONFIGURED);
 	if (on == !!(rec->flags & RECORD_PATH_PROBING))
@@ -62,8 +61,7 @@ static void path_probe(struct node *node, struct record *rec, bool on)
 void path_review(struct node *node, struct record *rec)
 {
 	uint32_t self = node_self(node);
-	bool on = node->operational &&
-		  rec->service_flags & NODE_SERVICE_PATH &&
+	bool on = node->operational && rec->service_flags & NODE_SERVICE_PATH &&
 		  !(rec->service_flags & NODE_SERVICE_INTERNAL);
 
 	assert(rec->flags & RECORD_CONFIGURED);
@@ -124,8 +122,8 @@ static void receive_one(struct node *node, uint32_t peer,
 		return;
 	*seen = it->stamp;
 	known = it->known ? rec->path_known | bit : rec->path_known & ~bit;
-	reachable = it->known && it->reachable ? rec->path_reachable | bit :
-						 rec->path_reachable & ~bit;
+	reachable = it->known && it->reachable ? rec->path_reachable | bit
+					       : rec->path_reachable & ~bit;
 	if (known == rec->path_known && reachable == rec->path_reachable)
 		return;
 	rec->path_known = known;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Path monitoring: every operational node looks itself whether it reaches a
- * service and tells all others; everybody keeps a bitmap per service, so that it
- * survives a change of owner. "individual": a node that cannot reach the
+ * service and tells all others; everybody keeps a bitmap per service, so that
+ * it survives a change of owner. "individual": a node that cannot reach the
  * service uses its own DOWN. Otherwise (PATH_ANY) the owner advertises DOWN as
  * soon as one operational node that has the service cannot reach it.
  */

@@ -84,8 +84,8 @@ static bool config_unknown(const struct node *node, uint32_t peer)
 static bool records_differ(const struct node *node, uint32_t peer)
 {
 	const struct peer *p = &node->peer[peer];
-	uint64_t apart = node->same & 1u << peer ? PEER_APART_MS :
-						   PEER_APART_DIFFERENT_MS;
+	uint64_t apart = node->same & 1u << peer ? PEER_APART_MS
+						 : PEER_APART_DIFFERENT_MS;
 
 	assert(peer < NODES_MAX);
 	assert(p->repaired_at <= node->now);
@@ -105,9 +105,9 @@ static void session_choose(struct node *node)
 			uint32_t peer = (r->next_peer + i) % NODES_MAX;
 
 			if (!(node->connected & 1u << peer) ||
-			    !(kind == DIGEST_CONFIG ?
-				      config_unknown(node, peer) :
-				      records_differ(node, peer)))
+			    !(kind == DIGEST_CONFIG
+				      ? config_unknown(node, peer)
+				      : records_differ(node, peer)))
 				continue;
 			r->next_peer = (peer + 1) % NODES_MAX;
 			session_start(node, peer, (uint8_t)kind);
@@ -342,8 +342,8 @@ static void list_use(struct node *node, const struct msg_list *m)
 		it = list_find(m, rec->s.entity);
 		has = it && it->tag == table_tag(rec->key);
 		if (m->kind == DIGEST_CONFIG)
-			rec->config_on = has ? rec->config_on | bit :
-					       rec->config_on & ~bit;
+			rec->config_on = has ? rec->config_on | bit
+					     : rec->config_on & ~bit;
 		if (has && it->view && pull->n < MSG_PULL_MAX &&
 		    sss_newer(it->view, it->seq, rec->s.view, rec->s.seq))
 			pull->entity[pull->n++] = rec->s.entity;
@@ -359,8 +359,8 @@ void repair_list(struct node *node, uint32_t peer, const struct msg_list *m)
 
 	assert(peer < NODES_MAX);
 	assert(peer != node->o.id);
-	if (r->phase != REPAIR_LISTS || peer != r->peer ||
-	    m->kind != r->kind || m->bucket >= DIGEST_BUCKETS ||
+	if (r->phase != REPAIR_LISTS || peer != r->peer || m->kind != r->kind ||
+	    m->bucket >= DIGEST_BUCKETS ||
 	    m->bucket / MSG_DIGESTS != r->group || m->n > MSG_LIST_MAX ||
 	    (r->kind == DIGEST_CONFIG && r->own_seq != node->config_seq))
 		return;

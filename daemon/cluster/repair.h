@@ -15,7 +15,8 @@ void repair_tick(struct node *node);
 void repair_asked(struct node *node, uint32_t peer,
 		  const struct msg_digest_ask *m);
 
-void repair_digest(struct node *node, uint32_t peer, const struct msg_digest *m);
+void repair_digest(struct node *node, uint32_t peer,
+		   const struct msg_digest *m);
 void repair_list(struct node *node, uint32_t peer, const struct msg_list *m);
 
 #endif

@@ -34,7 +34,7 @@ void sss_effective(const struct node *node, const struct record *rec,
 
 void sss_publish(struct node *node, struct record *rec)
 {
-	struct node_effect e = { .type = NODE_EFFECT_PUBLISH };
+	struct node_effect e = {.type = NODE_EFFECT_PUBLISH};
 	uint8_t state, reason;
 
 	assert(rec->flags & RECORD_CONFIGURED);
@@ -45,8 +45,8 @@ void sss_publish(struct node *node, struct record *rec)
 	sss_effective(node, rec, &state, &reason);
 	if (!rec->s.view && reason != STATE_REASON_PATH_LOCAL)
 		return;
-	if (state != rec->s.state && (!(rec->flags & RECORD_PUBLISHED) ||
-				      state != rec->published_state))
+	if (state != rec->s.state &&
+	    (!(rec->flags & RECORD_PUBLISHED) || state != rec->published_state))
 		node_trace(node, NODE_TRACE_OVERRIDE, 0, rec->s.entity, state,
 			   rec->s.state);
 	rec->published_state = state;
@@ -125,10 +125,11 @@ void sss_local(struct node *node, const struct service_state *local)
 	s->addr = local->addr;
 	if (changed) {
 		/* One version for both kinds of change. */
-		s->state = path_forbids(node, rec) && local->state == SVC_UP ?
-				   SVC_DOWN : local->state;
-		s->reason = s->state == local->state ? local->reason :
-						      STATE_REASON_PATH_ANY;
+		s->state = path_forbids(node, rec) && local->state == SVC_UP
+				   ? SVC_DOWN
+				   : local->state;
+		s->reason = s->state == local->state ? local->reason
+						     : STATE_REASON_PATH_ANY;
 		sss_advertise(node, rec);
 		return;
 	}
@@ -219,7 +220,8 @@ static bool receive_one(struct node *node, uint32_t peer,
 	rec->s = *s;
 	table_digest_toggle(node, rec);
 	if (!known) {
-		node_trace(node, NODE_TRACE_CACHE, peer, s->entity, s->state, 0);
+		node_trace(node, NODE_TRACE_CACHE, peer, s->entity, s->state,
+			   0);
 		return true;
 	}
 	node_trace(node, NODE_TRACE_ACCEPT, s->owner, s->entity, s->state,
@@ -303,8 +305,8 @@ void sss_service_set(struct node *node, const struct node_service *service)
 	assert(service->entity);
 	assert(node->configured <= node->o.services_max);
 	if (rec && !cached &&
-	    (rec->key != key || (rec->service_flags ^ service->flags) &
-					NODE_SERVICE_INTERNAL)) {
+	    (rec->key != key ||
+	     (rec->service_flags ^ service->flags) & NODE_SERVICE_INTERNAL)) {
 		sss_service_del(node, service->entity);
 		rec = NULL;
 	}
@@ -313,8 +315,8 @@ void sss_service_set(struct node *node, const struct node_service *service)
 		return;
 	}
 	owner_set_changes(node, true);
-	if (cached ? table_adopt(node, rec) :
-		     table_add(node, service->entity, &rec))
+	if (cached ? table_adopt(node, rec)
+		   : table_add(node, service->entity, &rec))
 		return; /* the configuration is limited to services_max */
 	rec->key = key;
 	rec->service_flags = service->flags;

@@ -23,8 +23,8 @@ void node_status(const struct node *node, struct node_status *ret)
 	ret->configured = node->o.configured;
 	ret->connected = node->connected;
 	ret->operational = node->operational;
-	ret->reason = node->operational ? NODE_REASON_NONE :
-					  node->reason[node->o.id];
+	ret->reason =
+		node->operational ? NODE_REASON_NONE : node->reason[node->o.id];
 	ret->admin = node->o.admin;
 	ret->services = node->configured;
 	ret->cached = node->cached;
@@ -130,17 +130,16 @@ void node_each_service(const struct node *node,
 
 /* ---- names ------------------------------------------------------------ */
 
-#define NAME_OF(function, type, count, ...)                                  \
-	const char *function(type value)                                     \
-	{                                                                    \
-		static const char *const names[] = { __VA_ARGS__ };          \
-                                                                             \
-		return (unsigned int)value < (count) ? names[value] : "?";   \
+#define NAME_OF(function, type, count, ...)                                    \
+	const char *function(type value)                                       \
+	{                                                                      \
+		static const char *const names[] = {__VA_ARGS__};              \
+                                                                               \
+		return (unsigned int)value < (count) ? names[value] : "?";     \
 	}
 
 #define X(name, text) text,
-NAME_OF(node_reason_text, enum node_reason, NODE_REASON_COUNT,
-	NODE_REASONS(X))
+NAME_OF(node_reason_text, enum node_reason, NODE_REASON_COUNT, NODE_REASONS(X))
 NAME_OF(node_state_reason_text, enum state_reason, STATE_REASON_COUNT,
 	STATE_REASONS(X))
 NAME_OF(node_mutation_name, enum node_mutation, NODE_MUTATION_COUNT,
@@ -149,18 +148,20 @@ static NAME_OF(trace_format, enum node_trace_type, NODE_TRACE_COUNT,
 	       NODE_TRACES(X))
 #undef X
 #define X(name, text) #name,
-NAME_OF(node_reason_name, enum node_reason, NODE_REASON_COUNT,
-	NODE_REASONS(X))
-NAME_OF(node_trace_name, enum node_trace_type, NODE_TRACE_COUNT,
-	NODE_TRACES(X))
+	NAME_OF(node_reason_name, enum node_reason, NODE_REASON_COUNT,
+		NODE_REASONS(X)) NAME_OF(node_trace_name, enum node_trace_type,
+					 NODE_TRACE_COUNT, NODE_TRACES(X))
 #undef X
 #define X(name, text, prio) text,
-NAME_OF(node_message_name, enum message_type, MSG_TYPE_COUNT, MESSAGE_TYPES(X))
+		NAME_OF(node_message_name, enum message_type, MSG_TYPE_COUNT,
+			MESSAGE_TYPES(X))
 #undef X
-NAME_OF(node_admin_name, enum node_admin, ADMIN_COUNT, "active", "passive",
-	"spare", "left")
+			NAME_OF(node_admin_name, enum node_admin, ADMIN_COUNT,
+				"active", "passive", "spare", "left")
 
-char *node_trace_text(const struct node_trace *trace, char *buf, size_t len)
+				char *node_trace_text(
+					const struct node_trace *trace,
+					char *buf, size_t len)
 {
 	const char *f = trace_format(trace->type);
 	size_t at = 0;
@@ -189,8 +190,9 @@ char *node_trace_text(const struct node_trace *trace, char *buf, size_t len)
 		else
 			n = snprintf(buf + at, len - at,
 				     *f == 'B' ? "%#llx" : "%llu",
-				     (unsigned long long)(*f == 'a' ? trace->a :
-								      trace->b));
+				     (unsigned long long)(*f == 'a'
+								  ? trace->a
+								  : trace->b));
 		at += n > 0 ? (size_t)n : 0;
 	}
 	return buf;

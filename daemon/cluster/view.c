@@ -13,6 +13,8 @@
 #include "cluster/owner.h"
 #include "cluster/view.h"
 
+/* A view every millisecond for 8 900 years: larger numbers are nonsense. */
+#define NUMBER_END (1ull << 48)
 #define RESEND_MS 30
 #define GIVE_UP_MS 300
 
@@ -49,7 +51,7 @@ void view_tell(struct node *node, uint32_t to)
 static void install(struct node *node, const struct view *view)
 {
 	struct view before = node->d.view;
-	struct node_effect e = { .type = NODE_EFFECT_VIEW };
+	struct node_effect e = {.type = NODE_EFFECT_VIEW};
 
 	assert(view->number > before.number);
 	assert(view->configured);
@@ -221,7 +223,8 @@ void view_promise(struct node *node, uint32_t peer, const struct msg_promise *m)
 	if (p->phase != PROPOSAL_PREPARING || m->slot != slot_of(node) ||
 	    m->ballot != p->ballot || p->answered & 1u << peer)
 		return;
-	if (m->accepted && (m->value.number != m->slot || !m->value.configured)) {
+	if (m->accepted &&
+	    (m->value.number != m->slot || !m->value.configured)) {
 		node->refused++;
 		return;
 	}
@@ -355,15 +358,17 @@ void view_accept(struct node *node, uint32_t peer, const struct msg_accept *m)
 
 void view_commit(struct node *node, uint32_t peer, const struct msg_commit *m)
 {
-	bool none = node->peer[peer].hello_at ?
-			    node->peer[peer].hello.flags & HELLO_QUORUM_NONE :
-			    node->o.quorum_none;
+	bool none = node->peer[peer].hello_at
+			    ? node->peer[peer].hello.flags & HELLO_QUORUM_NONE
+			    : node->o.quorum_none;
 
 	assert(peer < NODES_MAX);
 	assert(peer != node->o.id);
-	if (m->view.number <= node->d.view.number || none != node->o.quorum_none)
+	if (m->view.number <= node->d.view.number ||
+	    none != node->o.quorum_none)
 		return;
-	if (!m->view.configured || m->view.members & ~m->view.configured) {
+	if (!m->view.configured || m->view.members & ~m->view.configured ||
+	    m->view.number >= NUMBER_END) {
 		node->refused++;
 		return;
 	}

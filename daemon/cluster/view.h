@@ -17,8 +17,10 @@ void view_propose(struct node *node, const struct view *want);
 /* Once per tick: resends, gives up. */
 void view_tick(struct node *node);
 
-void view_prepare(struct node *node, uint32_t peer, const struct msg_prepare *m);
-void view_promise(struct node *node, uint32_t peer, const struct msg_promise *m);
+void view_prepare(struct node *node, uint32_t peer,
+		  const struct msg_prepare *m);
+void view_promise(struct node *node, uint32_t peer,
+		  const struct msg_promise *m);
 void view_accept(struct node *node, uint32_t peer, const struct msg_accept *m);
 void view_accepted(struct node *node, uint32_t peer,
 		   const struct msg_accepted *m);

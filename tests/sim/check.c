@@ -5,8 +5,8 @@
  *
  *  1 same number, same members      views by number, for ever
  *  2 views only grow                per node, across its lives
- *  3 a minority changes nothing     a new view was accepted by a majority's disks
- *  4 durable before acted upon      a view is on disk when it takes effect
+ *  3 a minority changes nothing     a new view was accepted by a majority's
+ * disks 4 durable before acted upon      a view is on disk when it takes effect
  *  5 one owner per service and view from every claim and every acceptance
  *  6 no stale overwrite             published versions only grow
  *  7 one version, one content       of every record ever sent
@@ -36,12 +36,12 @@ struct check {
 	struct owner_entry {
 		uint64_t entity, view;
 		uint32_t owner;
-	} *owners;
+	} * owners;
 	struct content_entry {
 		uint64_t entity, view;
 		uint32_t seq;
 		struct service_state state;
-	} *contents;
+	} * contents;
 };
 
 void check_init(struct sim *sim)
@@ -131,7 +131,8 @@ static void check_majority(struct sim *sim, uint32_t node,
 	if (2 * __builtin_popcount(v->accepted & set) <=
 	    __builtin_popcount(set))
 		sim_fail(sim,
-			 "b%u installs view %llu, accepted by %#x only: a minority",
+			 "b%u installs view %llu, accepted by %#x only: a "
+			 "minority",
 			 node, (unsigned long long)v->view.number, v->accepted);
 }
 
@@ -158,7 +159,9 @@ static void check_newcomer(struct sim *sim, uint32_t n, uint32_t kept,
 						 svc->entity, &st) &&
 			    st.master)
 				sim_fail(sim,
-					 "b%u enters view %llu without the state of service %u, which b%u monitors",
+					 "b%u enters view %llu without the "
+					 "state of service %u, which b%u "
+					 "monitors",
 					 n, (unsigned long long)number, s, m);
 	}
 }
@@ -212,7 +215,8 @@ static void check_view(struct sim *sim, uint32_t node, const struct view *view)
 		if (&c->views[i] != v && c->views[i].installed &&
 		    c->views[i].view.number == view->number)
 			sim_fail(sim,
-				 "view %llu has members %#x at b%u, %#x elsewhere (or other lives or configurations)",
+				 "view %llu has members %#x at b%u, %#x "
+				 "elsewhere (or other lives or configurations)",
 				 (unsigned long long)view->number,
 				 view->members, node, c->views[i].view.members);
 	check_majority(sim, node, v);
@@ -239,7 +243,7 @@ static void check_owner(struct sim *sim, uint32_t node, uint64_t entity,
 			 "service %u has owners b%u and b%u in view %llu (b%u)",
 			 sim_find(sim, entity), e->owner, owner,
 			 (unsigned long long)view, node);
-	*e = (struct owner_entry){ entity, view, owner };
+	*e = (struct owner_entry){entity, view, owner};
 }
 
 static void check_content(struct sim *sim, uint32_t node,
@@ -251,7 +255,8 @@ static void check_content(struct sim *sim, uint32_t node,
 
 	if (e->entity == s->entity && e->view == s->view && e->seq == s->seq &&
 	    memcmp(&e->state, s, sizeof(*s)))
-		sim_fail(sim, "service %u version %llu.%u has two contents (b%u)",
+		sim_fail(sim,
+			 "service %u version %llu.%u has two contents (b%u)",
 			 sim_find(sim, s->entity), (unsigned long long)s->view,
 			 s->seq, node);
 	e->entity = s->entity;
@@ -275,7 +280,8 @@ static void check_publish(struct sim *sim, uint32_t node,
 	sim->stats.published++;
 	if (view < n->seen_view[i] ||
 	    (view == n->seen_view[i] && seq < n->seen_seq[i]))
-		sim_fail(sim, "b%u: service %u goes from %llu.%u back to %llu.%u",
+		sim_fail(sim,
+			 "b%u: service %u goes from %llu.%u back to %llu.%u",
 			 node, i, (unsigned long long)n->seen_view[i],
 			 n->seen_seq[i], (unsigned long long)view, seq);
 	n->seen_view[i] = view;
@@ -385,8 +391,8 @@ static uint8_t expected(const struct sim *sim, const struct sim_service *s,
 		return s->state;
 	if (s->flags & NODE_SERVICE_PATH_ANY)
 		return looks & ~s->reachable ? SVC_DOWN : SVC_UP;
-	return members & 1u << n && !(s->reachable & 1u << n) ? SVC_DOWN :
-								SVC_UP;
+	return members & 1u << n && !(s->reachable & 1u << n) ? SVC_DOWN
+							      : SVC_UP;
 }
 
 static bool check_service(struct sim *sim, uint32_t i, uint32_t members,
@@ -411,7 +417,8 @@ static bool check_service(struct sim *sim, uint32_t i, uint32_t members,
 			masters |= 1u << n;
 		if (st.state != expected(sim, s, n, members)) {
 			snprintf(why, len,
-				 "b%u has service %u as %u, truth is %u (owner b%u %llu.%u)",
+				 "b%u has service %u as %u, truth is %u (owner "
+				 "b%u %llu.%u)",
 				 n, i, st.state, s->state, st.record.owner,
 				 (unsigned long long)st.record.view,
 				 st.record.seq);
@@ -419,7 +426,8 @@ static bool check_service(struct sim *sim, uint32_t i, uint32_t members,
 		}
 		if (!check_metrics(s, &st)) {
 			snprintf(why, len,
-				 "b%u has service %u at load %u, %u us; truth is %u, %u",
+				 "b%u has service %u at load %u, %u us; truth "
+				 "is %u, %u",
 				 n, i, st.record.load, st.record.response_us,
 				 s->load, s->response_us);
 			return false;
@@ -465,7 +473,8 @@ bool check_converged(struct sim *sim, char *why, size_t len)
 		if (st.view != view || st.members != want ||
 		    st.operational != (want >> i & 1)) {
 			snprintf(why, len,
-				 "b%u: view %llu (b0: %llu), members %#x of %#x: %s",
+				 "b%u: view %llu (b0: %llu), members %#x of "
+				 "%#x: %s",
 				 i, (unsigned long long)st.view,
 				 (unsigned long long)view, st.members, want,
 				 node_reason_text(st.reason));
@@ -476,7 +485,8 @@ bool check_converged(struct sim *sim, char *why, size_t len)
 				uint32_t p = (uint32_t)__builtin_ctz(left);
 
 				if (!node_peer_status(sim->nodes[i].node, p,
-						      &ps) && at < len)
+						      &ps) &&
+				    at < len)
 					snprintf(why + at, len - at,
 						 "; b%u: %s", p,
 						 node_reason_text(ps.reason));

@@ -26,7 +26,7 @@ static void all_links(struct sim *sim, double loss)
 
 void faults_start(struct sim *sim)
 {
-	static const double losses[] = { 0, 0, 0.01, 0.05, 0.2, 0.5 };
+	static const double losses[] = {0, 0, 0.01, 0.05, 0.2, 0.5};
 
 	all_links(sim, losses[sim_below(sim, 6)]);
 	sim->duplicate = sim_below(sim, 3) ? 0 : 0.1;
@@ -43,11 +43,12 @@ void faults_start(struct sim *sim)
 static void partition(struct sim *sim)
 {
 	uint32_t side = (uint32_t)sim_random(sim), i, j;
-	uint32_t kind = sim_below(sim, 4), bridge = sim_below(sim, sim->n_nodes);
+	uint32_t kind = sim_below(sim, 4),
+		 bridge = sim_below(sim, sim->n_nodes);
 
 	sim->stats.partitions++;
-	sim_note(sim, NODES_MAX, "partition %#x kind %u", side &
-		 ((1u << sim->n_nodes) - 1), kind);
+	sim_note(sim, NODES_MAX, "partition %#x kind %u",
+		 side & ((1u << sim->n_nodes) - 1), kind);
 	for (i = 0; i < sim->n_nodes; i++)
 		for (j = 0; j < sim->n_nodes; j++) {
 			bool across = (side >> i & 1) != (side >> j & 1);
@@ -157,9 +158,9 @@ static void mass_restart(struct sim *sim)
 static void operator_changes(struct sim *sim)
 {
 	uint32_t i = sim_below(sim, sim->n_nodes);
-	static const uint8_t admin[] = { ADMIN_ACTIVE, ADMIN_ACTIVE,
-					 ADMIN_PASSIVE, ADMIN_LEAVING,
-					 ADMIN_SPARE };
+	static const uint8_t admin[] = {ADMIN_ACTIVE, ADMIN_ACTIVE,
+					ADMIN_PASSIVE, ADMIN_LEAVING,
+					ADMIN_SPARE};
 
 	sim_admin(sim, i, admin[sim_below(sim, 5)]);
 }
@@ -168,12 +169,13 @@ static void operator_changes(struct sim *sim)
 
 static void toggle(struct sim *sim)
 {
-	uint32_t i, n = sim_below(sim, 8) ? 1 + sim_below(sim, 5) :
-					    sim->n_services;
+	uint32_t i,
+		n = sim_below(sim, 8) ? 1 + sim_below(sim, 5) : sim->n_services;
 
 	for (i = 0; i < n; i++) {
-		uint32_t k = n == sim->n_services ? i :
-				     sim_below(sim, sim->n_services);
+		uint32_t k = n == sim->n_services
+				     ? i
+				     : sim_below(sim, sim->n_services);
 		struct sim_service *s = &sim->services[k];
 
 		s->state = sim_below(sim, 3) ? SVC_UP : SVC_DOWN;
@@ -196,9 +198,10 @@ static void path_changes(struct sim *sim)
 {
 	uint32_t k = sim_below(sim, sim->n_services);
 
-	sim->services[k].reachable = sim_below(sim, 2) ?
-		(uint32_t)sim_random(sim) | (uint32_t)sim_random(sim) :
-		UINT32_MAX;
+	sim->services[k].reachable =
+		sim_below(sim, 2)
+			? (uint32_t)sim_random(sim) | (uint32_t)sim_random(sim)
+			: UINT32_MAX;
 	sim_truth(sim, k);
 }
 
@@ -218,20 +221,41 @@ static void options_change(struct sim *sim)
 	uint32_t k = sim_below(sim, sim->n_services);
 	uint32_t f = sim->services[k].flags & NODE_SERVICE_INTERNAL;
 
-	f |= sim_below(sim, 64) & (NODE_SERVICE_PATH | NODE_SERVICE_PATH_ANY |
-				   NODE_SERVICE_USE_RESPONSE |
-				   NODE_SERVICE_USE_LOAD);
+	f |= sim_below(sim, 64) &
+	     (NODE_SERVICE_PATH | NODE_SERVICE_PATH_ANY |
+	      NODE_SERVICE_USE_RESPONSE | NODE_SERVICE_USE_LOAD);
 	sim_set_flags(sim, k, f);
 	sim_truth(sim, k);
 }
 
 void faults_next(struct sim *sim)
 {
-	static void (*const what[])(struct sim *sim) = {
-		partition, break_link, clog_node, mend, mend, crash, crash,
-		boot, boot, boot, pause_or_resume, pause_or_resume,
-		pause_or_resume, clock_step, toggle, toggle, toggle, toggle,
-		drift, drift, drift, path_changes, path_changes, churn, churn,
+	static void (*const what[])(struct sim * sim) = {
+		partition,
+		break_link,
+		clog_node,
+		mend,
+		mend,
+		crash,
+		crash,
+		boot,
+		boot,
+		boot,
+		pause_or_resume,
+		pause_or_resume,
+		pause_or_resume,
+		clock_step,
+		toggle,
+		toggle,
+		toggle,
+		toggle,
+		drift,
+		drift,
+		drift,
+		path_changes,
+		path_changes,
+		churn,
+		churn,
 		options_change,
 	};
 	uint32_t rare = sim_below(sim, 60);

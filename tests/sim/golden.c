@@ -15,10 +15,10 @@
 #define S2 1
 #define S3 2
 
-static const char *const service_names[] = { "s1", "s2", "s3" };
-static const char *const monitor_names[] = { "m1, m2", "m3, m4", "m5" };
-static const char *const state_names[] = { "UNKNOWN", "DOWN", "UP",
-					   "OUT-OF-SERVICE" };
+static const char *const service_names[] = {"s1", "s2", "s3"};
+static const char *const monitor_names[] = {"m1, m2", "m3, m4", "m5"};
+static const char *const state_names[] = {"UNKNOWN", "DOWN", "UP",
+					  "OUT-OF-SERVICE"};
 
 static struct sim world;
 
@@ -111,7 +111,7 @@ static uint64_t entity_with(uint32_t first, uint32_t second, uint32_t nodes,
 
 static void begin(uint32_t nodes, uint32_t services, uint32_t flags)
 {
-	struct sim_options o = { .seed = 1 };
+	struct sim_options o = {.seed = 1};
 	uint32_t i, all = (1u << nodes) - 1;
 
 	sim_init(&world, &o, 1, nodes, services);
@@ -255,7 +255,8 @@ static void master_change(void)
 	boot(0);
 	boot(1);
 	pass(1000);
-	say("b2 joins and becomes master of s3; b0, s3's master so far, does not hear b2");
+	say("b2 joins and becomes master of s3; b0, s3's master so far, does "
+	    "not hear b2");
 	boot(2);
 	pass(238);
 	world.link[2][0].cut = true;
@@ -291,13 +292,13 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } scenarios[] = {
-	{ "two-nodes", two_nodes },
-	{ "path-monitors", path_monitors },
-	{ "join", join },
-	{ "leave", leave },
-	{ "add-before-configuration", add_before_configuration },
-	{ "master-change", master_change },
-	{ "old-master", old_master },
+	{"two-nodes", two_nodes},
+	{"path-monitors", path_monitors},
+	{"join", join},
+	{"leave", leave},
+	{"add-before-configuration", add_before_configuration},
+	{"master-change", master_change},
+	{"old-master", old_master},
 };
 
 int golden_run(const char *name, bool list)

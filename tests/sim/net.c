@@ -63,8 +63,8 @@ void sim_push(struct sim *sim, const struct sim_event *event)
 
 	if (sim->n_heap > sim->heap_size) {
 		sim->heap_size = sim->heap_size ? 2 * sim->heap_size : 1024;
-		sim->heap = realloc(sim->heap,
-				    sim->heap_size * sizeof(*sim->heap));
+		sim->heap =
+			realloc(sim->heap, sim->heap_size * sizeof(*sim->heap));
 		if (!sim->heap)
 			exit(2);
 	}

@@ -18,8 +18,8 @@ static void set_up(struct sim *sim)
 {
 	uint32_t i, k;
 	uint32_t kind = sim_below(sim, 4);
-	uint32_t all = sim->n_nodes == 32 ? UINT32_MAX :
-					    (1u << sim->n_nodes) - 1;
+	uint32_t all =
+		sim->n_nodes == 32 ? UINT32_MAX : (1u << sim->n_nodes) - 1;
 
 	for (k = 0; k < sim->n_services; k++) {
 		struct sim_service *s = &sim->services[k];
@@ -41,8 +41,8 @@ static void set_up(struct sim *sim)
 	}
 	for (i = 0; i < sim->n_nodes; i++) {
 		if (i > 2 && !sim_below(sim, 8))
-			sim->nodes[i].admin = sim_below(sim, 2) ? ADMIN_PASSIVE :
-								  ADMIN_SPARE;
+			sim->nodes[i].admin =
+				sim_below(sim, 2) ? ADMIN_PASSIVE : ADMIN_SPARE;
 		sim_boot(sim, i);
 	}
 }
@@ -80,8 +80,8 @@ static void burst(struct sim *sim)
 			sim->link[i][j].loss = 0.2;
 	for (i = 0; i < 3; i++) {
 		for (k = 0; k < sim->n_services; k++) {
-			sim->services[k].state = sim_below(sim, 2) ? SVC_UP :
-								     SVC_DOWN;
+			sim->services[k].state =
+				sim_below(sim, 2) ? SVC_UP : SVC_DOWN;
 			sim_truth(sim, k);
 		}
 		sim_until(sim, sim->now + 50 * MS);
@@ -90,7 +90,8 @@ static void burst(struct sim *sim)
 	sim_net_perfect(sim);
 	sim_until(sim, sim->now + (BURST_MS - 300) * MS);
 	if (!sim->failed && !check_states(sim, why, sizeof(why)))
-		sim_fail(sim, "changes under loss were not all told in time: %s",
+		sim_fail(sim,
+			 "changes under loss were not all told in time: %s",
 			 why);
 }
 
@@ -119,8 +120,9 @@ static void add(struct sim_stats *total, const struct sim_stats *s)
 {
 	uint64_t *a = (uint64_t *)total;
 	const uint64_t *b = (const uint64_t *)s;
-	uint64_t max = total->converge_max_us > s->converge_max_us ?
-			       total->converge_max_us : s->converge_max_us;
+	uint64_t max = total->converge_max_us > s->converge_max_us
+			       ? total->converge_max_us
+			       : s->converge_max_us;
 
 	for (size_t i = 0; i < sizeof(*s) / sizeof(uint64_t); i++)
 		a[i] += b[i];

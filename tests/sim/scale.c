@@ -71,7 +71,7 @@ static void emit(void *ctx, const struct node_effect *e)
 
 static void step(uint32_t node, struct node_event *event)
 {
-	struct node_update update = { emit, &node };
+	struct node_update update = {emit, &node};
 	uint64_t start = now_ns(), took;
 
 	event->now_ms = 1 + w.sim.now / MS;
@@ -90,7 +90,7 @@ static void tell(uint32_t node, uint32_t service)
 		.state = w.truth[service],
 		.reason = STATE_REASON_PROBE,
 	};
-	struct node_event e = { .type = NODE_EVENT_LOCAL, .local = &local };
+	struct node_event e = {.type = NODE_EVENT_LOCAL, .local = &local};
 
 	step(node, &e);
 }
@@ -105,10 +105,10 @@ static void boot(uint32_t node)
 		.services_max = w.services,
 		.cache_max = 1024,
 	};
-	struct sim_event tick = { .at = w.sim.now +
-					sim_below(&w.sim, 10 * MS),
-				  .node = node, .life = n->life,
-				  .type = SIM_TICK };
+	struct sim_event tick = {.at = w.sim.now + sim_below(&w.sim, 10 * MS),
+				 .node = node,
+				 .life = n->life,
+				 .type = SIM_TICK};
 	uint32_t i;
 
 	if (node_new(&o, n->has_disk ? &n->disk : NULL, &n->node)) {
@@ -118,7 +118,7 @@ static void boot(uint32_t node)
 	for (i = 0; i < w.services; i++) {
 		struct node_event e = {
 			.type = NODE_EVENT_SERVICE_SET,
-			.service = { w.entity[i], 0, NODE_SERVICE_READY },
+			.service = {w.entity[i], 0, NODE_SERVICE_READY},
 		};
 
 		step(node, &e);
@@ -134,12 +134,12 @@ static void crash(uint32_t node)
 
 static void run_for(uint64_t us)
 {
-	struct sim_event e = { .at = w.sim.now + us, .type = SIM_STOP };
+	struct sim_event e = {.at = w.sim.now + us, .type = SIM_STOP};
 
 	sim_push(&w.sim, &e);
 	while (sim_pop(&w.sim, &e)) {
 		struct sim_node *n = &w.sim.nodes[e.node];
-		struct node_event ev = { .type = NODE_EVENT_TICK };
+		struct node_event ev = {.type = NODE_EVENT_TICK};
 
 		w.sim.now = e.at;
 		if (e.type == SIM_STOP)
@@ -197,7 +197,8 @@ static bool agreed(uint32_t members)
 		return false;
 	for (i = 0; i < w.services; i++)
 		if (node_service_status(w.sim.nodes[first].node, w.entity[i],
-					&st) || st.record.state != w.truth[i])
+					&st) ||
+		    st.record.state != w.truth[i])
 			return false;
 	return true;
 }
@@ -226,7 +227,9 @@ static int measure(const char *what, uint32_t members, bool probe)
 		if (w.bytes[n] > max)
 			max = w.bytes[n];
 	}
-	printf("%-34s %6.0f ms   %8.1f KiB %7.0f packets per node (busiest %.1f KiB); step CPU %.0f ms per node, longest %.1f ms; %.1f s of CPU in all\n",
+	printf("%-34s %6.0f ms   %8.1f KiB %7.0f packets per node (busiest "
+	       "%.1f KiB); step CPU %.0f ms per node, longest %.1f ms; %.1f s "
+	       "of CPU in all\n",
 	       what, (double)(w.sim.now - start) / 1000,
 	       (double)bytes / 1024 / w.nodes, (double)packets / w.nodes,
 	       (double)max / 1024, (double)w.step_ns / 1e6 / w.nodes,
@@ -284,7 +287,8 @@ int scale_run(const struct sim_options *options)
 	memset(w.packets, 0, sizeof(w.packets));
 	w.step_ns = 0;
 	run_for(1000 * MS);
-	printf("%-34s %8.1f KiB/s %7llu packets/s of node 0; step CPU %.1f ms/s per node\n",
+	printf("%-34s %8.1f KiB/s %7llu packets/s of node 0; step CPU %.1f "
+	       "ms/s per node\n",
 	       "at rest", (double)w.bytes[0] / 1024,
 	       (unsigned long long)w.packets[0],
 	       (double)w.step_ns / 1e6 / w.nodes);

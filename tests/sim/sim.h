@@ -11,6 +11,7 @@
  *   run.c     one random run: faults, heal, convergence, last tests
  *   golden.c  scripted scenarios whose traces are kept in golden/
  *   scale.c   32 nodes × 70 000 services, for figures
+ *   detect.c  failure detection under loss, for figures
  *   trace.c   what happened last, for failures
  */
 #ifndef SLUICE_SIM_H
@@ -38,10 +39,10 @@ struct sim_options {
 enum sim_event_type {
 	SIM_TICK,
 	SIM_MESSAGE,
-	SIM_PROBE,	/* a probe of service ARG finishes on NODE */
+	SIM_PROBE, /* a probe of service ARG finishes on NODE */
 	SIM_PATH_PROBE,
-	SIM_FAULT,	/* faults.c: next misfortune */
-	SIM_STOP,	/* end of a sim_until() */
+	SIM_FAULT, /* faults.c: next misfortune */
+	SIM_STOP,  /* end of a sim_until() */
 };
 
 struct sim_packet {
@@ -83,7 +84,7 @@ struct sim_node {
 	uint64_t clock; /* added to simulated time, ms */
 	uint8_t admin;
 	uint32_t probing[8], path_probing[8]; /* bit per service */
-	struct sim_event *backlog; /* while paused */
+	struct sim_event *backlog;	      /* while paused */
 	uint32_t n_backlog;
 	int crash_after; /* effects; < 0: does not crash in this step */
 	bool dying;
@@ -191,5 +192,6 @@ int sim_run(const struct sim_options *options, uint64_t seed,
 	    struct sim_stats *total);
 int golden_run(const char *name, bool list);
 int scale_run(const struct sim_options *options);
+int detect_run(const struct sim_options *options);
 
 #endif

@@ -111,8 +111,8 @@ static void emit(void *ctx, const struct node_effect *e)
 static void step(struct sim *sim, uint32_t node, struct node_event *event)
 {
 	struct sim_node *n = &sim->nodes[node];
-	struct context c = { sim, node };
-	struct node_update update = { emit, &c };
+	struct context c = {sim, node};
+	struct node_update update = {emit, &c};
 
 	event->now_ms = sim->now / MS + n->clock;
 	sim->stats.steps++;
@@ -144,7 +144,7 @@ static void give_service(struct sim *sim, uint32_t node, uint32_t service)
 	const struct sim_service *s = &sim->services[service];
 	struct node_event e = {
 		.type = NODE_EVENT_SERVICE_SET,
-		.service = { s->entity, s->key, s->flags | NODE_SERVICE_READY },
+		.service = {s->entity, s->key, s->flags | NODE_SERVICE_READY},
 	};
 
 	step(sim, node, &e);
@@ -156,8 +156,8 @@ void sim_boot(struct sim *sim, uint32_t node)
 	struct node_options o = {
 		.id = node,
 		.incarnation = (uint32_t)++n->life,
-		.configured = sim->n_nodes == 32 ? UINT32_MAX :
-						   (1u << sim->n_nodes) - 1,
+		.configured = sim->n_nodes == 32 ? UINT32_MAX
+						 : (1u << sim->n_nodes) - 1,
 		.quorum_none = sim->quorum_none,
 		.admin = n->admin,
 		.backoff_ms = 200,
@@ -279,7 +279,7 @@ void sim_set_flags(struct sim *sim, uint32_t service, uint32_t flags)
 
 void sim_admin(struct sim *sim, uint32_t node, uint8_t admin)
 {
-	struct node_event e = { .type = NODE_EVENT_ADMIN, .admin = admin };
+	struct node_event e = {.type = NODE_EVENT_ADMIN, .admin = admin};
 
 	sim->nodes[node].admin = admin;
 	sim_note(sim, node, "operator: %s", node_admin_name(admin));
@@ -311,7 +311,7 @@ static void probe_done(struct sim *sim, uint32_t node, uint32_t service)
 		.response_us = s->response_us,
 		.load = s->load,
 	};
-	struct node_event e = { .type = NODE_EVENT_LOCAL, .local = &local };
+	struct node_event e = {.type = NODE_EVENT_LOCAL, .local = &local};
 
 	if (bit_get(sim->nodes[node].probing, service))
 		step(sim, node, &e);
@@ -322,7 +322,7 @@ static void path_done(struct sim *sim, uint32_t node, uint32_t service)
 	const struct sim_service *s = &sim->services[service];
 	struct node_event e = {
 		.type = NODE_EVENT_PATH,
-		.path = { s->entity, s->reachable >> node & 1 },
+		.path = {s->entity, s->reachable >> node & 1},
 	};
 
 	if (bit_get(sim->nodes[node].path_probing, service))
@@ -333,7 +333,7 @@ static void path_done(struct sim *sim, uint32_t node, uint32_t service)
 
 static void tick(struct sim *sim, uint32_t node)
 {
-	struct node_event e = { .type = NODE_EVENT_TICK };
+	struct node_event e = {.type = NODE_EVENT_TICK};
 	uint64_t next = NODE_TICK_MS * MS;
 
 	/* The next one first: a crash inside this one ends them. */
@@ -393,7 +393,7 @@ static bool dispatch(struct sim *sim, struct sim_event *e)
 
 void sim_until(struct sim *sim, uint64_t at)
 {
-	struct sim_event e = { .at = at, .type = SIM_STOP };
+	struct sim_event e = {.at = at, .type = SIM_STOP};
 
 	sim_push(sim, &e);
 	while (!sim->failed && sim_pop(sim, &e)) {
