@@ -18,29 +18,44 @@ node_serves_established || fail "the program left with the daemon"
 sluiced_up "$RUN/sluice.json" "$ENGINES"
 until_true 10 node_serves || fail "no answer after a restart"
 
-# Detached: nothing of ours on the interface.
-cli datapath detach >/dev/null || fail "detach is refused"
-! node ip -d link show eth0 | grep -q prog/xdp || fail "still attached after detach"
+# By hand, from the pin, and adopted. A pinned link holds the interface, so it
+# goes first.
+attached() { node ip -d link show eth0 | grep -q prog/xdp; }
+detached() { ! attached; }
+gone() { [ ! -e "/proc/$SLUICED_PID" ]; }
 sluiced_stop
-
-# By hand, from the pin, and adopted.
-[ -e "$RUN/bpf/sluice/progs/steer" ] || fail "detach removed the pinned program"
+rm "$RUN/bpf/sluice/links/eth0"
+until_true 5 detached || fail "still attached after the link's pin is gone"
 node ip link set dev eth0 xdp pinned "$RUN/bpf/sluice/progs/steer" ||
 	fail "ip link cannot attach the pinned program"
+until_true 5 node_serves || fail "no answer through the program attached by hand"
 sed -i 's/"attach": "auto"/"attach": "adopt"/' "$RUN/sluice.json"
 sluiced_up "$RUN/sluice.json" "$ENGINES"
 until_true 10 node_serves || fail "no answer through the adopted program"
 say "adopted: attached by $(show attached_by)"
 fault_swap 5
 until_true 10 node_serves || fail "no answer after a swap of the adopted program"
+
+# Detached: nothing of ours is left on the interface, and no engine.
 pids=$(engine_pids)
-cli datapath detach >/dev/null
+cli datapath detach >/dev/null || fail "detach is refused"
+until_true 10 gone || fail "the daemon does not end after detach"
+until_true 10 detached || fail "still attached after detach"
+for p in $pids; do
+	until_true 10 test ! -e "/proc/$p" || fail "engine $p survives detach"
+done
+
+# Generic mode, when it is asked for.
+sed -i 's/"attach": "adopt"/"attach": "generic"/' "$RUN/sluice.json"
+sluiced_up "$RUN/sluice.json" "$ENGINES"
+[ "$(show mode)" = generic ] || fail "attached in mode $(show mode), not generic"
+until_true 10 node_serves || fail "no answer in generic mode"
 sluiced_stop
-for p in $pids; do kill -9 "$p" 2>/dev/null || true; done
-node ip link set dev eth0 xdp off 2>/dev/null || true
+"$B/sluiced" --stop-datapath --bpffs "$RUN/bpf/sluice" || fail "--stop-datapath fails"
+until_true 10 detached || fail "still attached after --stop-datapath"
 
 # A stranger's program is refused by name, and left alone.
-sed -i 's/"attach": "adopt"/"attach": "auto"/' "$RUN/sluice.json"
+sed -i 's/"attach": "generic"/"attach": "auto"/' "$RUN/sluice.json"
 node ip link set dev eth0 xdpdrv obj "$B/tests/netns/decap.bpf.o" sec xdp
 sluiced_start "$RUN/sluice.json"
 until_true 15 grep -q decap "$RUN/sluiced.log" ||
