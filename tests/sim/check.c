@@ -20,8 +20,8 @@
 #include "sim.h"
 
 #define VIEWS_MAX 4096
-#define OWNERS 65536
-#define CONTENTS 65536
+#define OWNERS 16384
+#define CONTENTS 8192
 
 struct seen_view {
 	struct view view;

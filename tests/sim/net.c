@@ -122,7 +122,6 @@ static void through_codec(struct sim *sim, const struct message *m,
 		return;
 	}
 	wire_reader_init(&r, buf, wire_written(&w));
-	memset(ret, 0, sizeof(*ret));
 	if (nnm_codec_get(&r, ret) != NNM_CODEC_OK || !wire_reader_done(&r))
 		sim_fail(sim, "%s is not read as it was written",
 			 node_message_name(m->type));
