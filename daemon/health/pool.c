@@ -465,36 +465,37 @@ void pool_tick(struct health *health, uint64_t now_ms, bool late)
 
 /* ---- life ------------------------------------------------------------- */
 
+static bool runnable(const char *dir, const char *name, char *buf, size_t size)
+{
+	int n = snprintf(buf, size, "%s/%s", dir, name);
+
+	return n > 0 && (size_t)n < size && !access(buf, X_OK);
+}
+
 static void find_program(const char *given, char *buf, size_t size)
 {
-	char self[PATH_MAX / 2];
-	const char *env = getenv("SLUICE_PROBER");
+	static const char installed[] = "/usr/libexec/sluice";
+	char self[PATH_MAX], *slash;
 	ssize_t n;
 
 	if (!given || !*given)
-		given = env;
+		given = getenv("SLUICE_PROBER");
 	if (given && *given) {
 		snprintf(buf, size, "%s", given);
 		return;
 	}
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n > 0) {
-		char *slash;
-
 		self[n] = '\0';
 		slash = strrchr(self, '/');
-		if (slash) {
+		if (slash)
 			*slash = '\0';
-			snprintf(buf, size, "%s/sluice-prober", self);
-			if (!access(buf, X_OK))
-				return;
-			snprintf(buf, size, "%s/../libexec/sluice/sluice-prober",
-				 self);
-			if (!access(buf, X_OK))
-				return;
-		}
+		if (runnable(self, "sluice-prober", buf, size) ||
+		    runnable(self, "../libexec/sluice/sluice-prober", buf,
+			     size))
+			return;
 	}
-	snprintf(buf, size, "/usr/libexec/sluice/sluice-prober");
+	snprintf(buf, size, "%s/sluice-prober", installed);
 }
 
 int pool_init(struct health *health, const char *prober_path)
