@@ -430,6 +430,7 @@ def test_probers_die():
     up, config = farm(20, probers=3)
     tool = Tool(config)
     check("20 services come up", all_are(tool, 20, "UP"))
+    check("with three probers", until(lambda: len(pids(tool)) == 3))
     before = len(tool.events)
     old = pids(tool)
     os.kill(old[1], signal.SIGKILL)
