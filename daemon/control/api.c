@@ -586,7 +586,7 @@ int api_new(uv_loop_t *loop, const char *path, struct api **ret)
 {
 	const union MHD_DaemonInfo *info;
 	struct api *api;
-	int fd, rc;
+	int fd = -1, rc;
 
 	api = calloc(1, sizeof(*api));
 	if (!api)
