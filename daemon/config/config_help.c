@@ -127,11 +127,11 @@ static void help_schema(FILE *to, const struct config_schema *schema,
 	one(to, path, schema);
 	for (size_t i = 0; i < schema->n_keys; i++) {
 		const struct config_key *key = &schema->keys[i];
-		char sub[128];
+		char sub[256]; /* nesting is fixed: far more than it takes */
 
 		if (!key->sub)
 			continue;
-		snprintf(sub, sizeof(sub), "%s.%s%s", path, key->name,
+		snprintf(sub, sizeof(sub), "%.160s.%.64s%s", path, key->name,
 			 key->type == CONFIG_OBJECT ? "" : "[]");
 		help_schema(to, key->sub, sub, one);
 	}
