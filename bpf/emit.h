@@ -118,13 +118,14 @@ SUBPROG int emit_untag(struct xdp_md *ctx, struct pkt *pkt)
 }
 
 /* Puts an outer header before the packet; tags stay (emit_untag came first if
- * they must not). The outer header becomes pkt's layer 3. */
+ * they must not), MAC addresses are written later. The outer header becomes
+ * pkt's layer 3. */
 SUBPROG int emit_encap(struct xdp_md *ctx, struct pkt *pkt,
 				 const struct forward *fwd, __be16 gue_port)
 {
 	void *data = (void *)(long)ctx->data;
 	void *data_end = (void *)(long)ctx->data_end;
-	__u32 mac[3], tag[2], l2, need;
+	__u32 tag[2], l2, need;
 	struct encap e = {};
 	bool v4;
 
@@ -133,11 +134,10 @@ SUBPROG int emit_encap(struct xdp_md *ctx, struct pkt *pkt,
 	l2 = pkt->l3_off & 0x1f;
 	if (l2 < sizeof(struct eth_hdr) || l2 > 22 || data + 22 > data_end)
 		return -1;
-	__builtin_memcpy(mac, data, sizeof(mac));
 	__builtin_memcpy(tag, data + 12, sizeof(tag));
 	e.src = fwd->to.src;
 	e.dst = fwd->to.dst;
-	e.gue_port = fwd->mode == FWD_DSR_IPIP ? 0 : gue_port;
+	e.gue_port = gue_port;
 	e.inner_len = pkt->l3_len;
 	e.hash = pkt->hash;
 	e.inner_v6 = !!(pkt->flags & PKT_V6);
@@ -151,7 +151,6 @@ SUBPROG int emit_encap(struct xdp_md *ctx, struct pkt *pkt,
 	data_end = (void *)(long)ctx->data_end;
 	if (data + 22 > data_end)
 		return -1;
-	__builtin_memcpy(data, mac, sizeof(mac));
 	if (likely(l2 == 14)) {
 		*(__u16 *)(data + 12) = v4 ? be16(ETHERTYPE_IP4) :
 					     be16(ETHERTYPE_IP6);
@@ -200,6 +199,33 @@ SUBPROG int emit_icmp6(struct xdp_md *ctx, const struct pkt *pkt,
 	return 0;
 }
 
+/* IPIP without tags, the short way: what emit_encap does for all. */
+static __always_inline int emit_ipip(struct xdp_md *ctx, struct pkt *pkt,
+				     const struct forward *fwd)
+{
+	bool v4 = ip_addr_is_v4(&fwd->to.dst);
+	void *data, *data_end;
+	struct encap e = {};
+
+	if (bpf_xdp_adjust_head(ctx, v4 ? -(int)sizeof(struct ip4_hdr) :
+					  -(int)sizeof(struct ip6_hdr)))
+		return -1;
+	data = (void *)(long)ctx->data;
+	data_end = (void *)(long)ctx->data_end;
+	if (data + sizeof(struct eth_hdr) > data_end)
+		return -1;
+	*(__u16 *)(data + 12) = v4 ? be16(ETHERTYPE_IP4) : be16(ETHERTYPE_IP6);
+	e.src = fwd->to.src;
+	e.dst = fwd->to.dst;
+	e.inner_len = pkt->l3_len;
+	e.hash = pkt->hash;
+	e.inner_v6 = !!(pkt->flags & PKT_V6);
+	e.tos = pkt->tos;
+	pkt->l4_off = 0;
+	return encap_write(data + sizeof(struct eth_hdr), data_end, &e) ? 0 :
+									  -1;
+}
+
 static __always_inline int emit_rewrite(struct xdp_md *ctx, struct pkt *pkt,
 					const struct forward *fwd)
 {
@@ -217,6 +243,10 @@ static __always_inline int emit_rewrite(struct xdp_md *ctx, struct pkt *pkt,
 		return -1;
 	if (fwd->mode == FWD_DSR_L2 || fwd->flags & FORWARD_MARK)
 		return 0;
+	if (likely(fwd->mode == FWD_DSR_IPIP))
+		return pkt->flags & PKT_TAGGED ?
+			       emit_encap(ctx, pkt, fwd, 0) :
+			       emit_ipip(ctx, pkt, fwd);
 	cfg = bpf_map_lookup_elem(&conf, &zero);
 	if (!cfg)
 		return -1;

@@ -101,7 +101,7 @@ SUBPROG int flows_insert(const struct flow *entry,
 	if (!entry || !ch)
 		return FLOWTAB_LOCKED;
 	result = flowtab_insert(&tab, entry, FLOW_WRITER_CPU(cpu),
-				bpf_ktime_get_ns(), false, ch);
+				bpf_ktime_get_coarse_ns(), false, ch);
 	if (result == FLOWTAB_EXISTED)
 		return result;
 	flows_count(ch);

@@ -32,6 +32,18 @@ struct forward {
 	__u32 counter;	   /* 0: by the action */
 };
 
+/* All but `to`, which is filled whole or not read. */
+static __always_inline void forward_clear(struct forward *fwd)
+{
+	fwd->service = 0;
+	fwd->egress = 0;
+	fwd->flow_index = 0;
+	fwd->vserver = 0;
+	fwd->mode = 0;
+	fwd->flags = 0;
+	fwd->counter = 0;
+}
+
 /* Client → service. */
 static __always_inline void forward_request(struct forward *fwd,
 					    const struct dp_conf *cfg,

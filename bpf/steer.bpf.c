@@ -334,7 +334,7 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 	}
 	/* ACL prefixes have their place here. */
 	fwd = &s->fwd;
-	__builtin_memset(fwd, 0, sizeof(*fwd));
+	forward_clear(fwd);
 	fwd->tick = flow_tick(bpf_ktime_get_coarse_ns());
 	if (unlikely(pkt->flags & PKT_FRAGMENT)) {
 		if (!(pkt->flags & PKT_LATER)) {

@@ -122,6 +122,7 @@ struct flow_set {
 
 _Static_assert(sizeof(struct flow_key) == 24, "ABI");
 _Static_assert(sizeof(struct flow) == 64, "ABI: one cache line");
+_Static_assert(__builtin_offsetof(struct flow, service) % 8 == 0, "one word");
 _Static_assert(sizeof(struct flow_set) == 512, "ABI");
 
 #endif

@@ -63,7 +63,7 @@ enum flowtab_result {
 };
 
 enum flowtab_evict {
-	FLOWTAB_EVICT_NONE = 0,
+	FLOWTAB_EVICT_NONE = 0, /* a free way was found */
 	FLOWTAB_EVICT_IDLE = 1,	  /* had timed out */
 	FLOWTAB_EVICT_CLOSED = 2, /* FIN or RST seen */
 	FLOWTAB_EVICT_HALF = 3,	  /* TCP, not established */
@@ -252,9 +252,9 @@ flowtab_probe(struct flow_set *set, __u32 hash, const union ip_addr *peer,
 		    read_once(key[0]) != peer->d[0])
 			continue;
 		copy->activity = read_once(f->activity);
-		copy->service = read_once(f->service);
-		copy->pair_port = read_once(f->pair_port);
-		copy->pair_id = read_once(f->pair_id);
+		/* service, pair_port and pair_id: one aligned word. */
+		*(__u64 *)(void *)&copy->service =
+			read_once(*(const __u64 *)(const void *)&f->service);
 		if (want_pair) {
 			copy->pair_addr.d[0] = read_once(f->pair_addr.d[0]);
 			copy->pair_addr.d[1] = read_once(f->pair_addr.d[1]);
@@ -421,59 +421,56 @@ static __always_inline void flowtab_abandon(struct flow *f, __u32 busy)
 
 /* ---- insertion ---------------------------------------------------------- */
 
-/* First free way in probe order, or FLOW_WAYS. */
-static __always_inline __u32 flowtab_free_way(const struct flow_set *set,
-					      __u32 hash)
-{
-	__u32 i;
+/* What a look over a set found: a free way, or the best one to evict. */
+struct flowtab_survey {
+	__u32 way;  /* FLOW_WAYS: neither */
+	__u32 rule; /* FLOWTAB_FREE, or who would go: FLOWTAB_EVICT_* */
+};
 
-	for (i = 0; i < FLOW_WAYS; i++) {
-		__u32 way = (hash + i) % FLOW_WAYS;
-
-		if (FLOW_WORD_STATE(read_once(set->way[way].word)) <= FLOW_DEAD)
-			return way;
-	}
-	return FLOW_WAYS;
-}
+#define FLOWTAB_FREE 0
 
 /*
- * The best way to evict, or FLOW_WAYS. One number per entry decides: rule in
- * the top bits, idle ticks below.
+ * The first free way in probe order, else the best to evict: one number per
+ * entry decides, rule in the top bits, idle ticks below.
  */
-static __always_inline __u32 flowtab_victim(const struct flowtab *tab,
-					    const struct flow_set *set,
-					    __u32 hash, __u32 now_tick,
-					    bool idle_only, __u8 *ret_evict)
+static __always_inline struct flowtab_survey
+flowtab_look_over(const struct flowtab *tab, const struct flow_set *set,
+		  __u32 hash, __u32 now_tick)
 {
-	__u32 best = 0, best_way = FLOW_WAYS, i;
+	struct flowtab_survey found = { .way = FLOW_WAYS };
+	__u32 best = 0, i;
 
 	for (i = 0; i < FLOW_WAYS; i++) {
-		__u32 way = (hash + i) % FLOW_WAYS, score, rule;
+		__u32 way = (hash + i) % FLOW_WAYS, score, rule, tcp;
 		const struct flow *f = &set->way[way];
+		__u32 state = FLOW_WORD_STATE(read_once(f->word));
 
-		if (FLOW_WORD_STATE(read_once(f->word)) != FLOW_LIVE)
+		if (state <= FLOW_DEAD) {
+			found.way = way;
+			found.rule = FLOWTAB_FREE;
+			return found;
+		}
+		if (state != FLOW_LIVE)
 			continue;
+		tcp = f->key.proto == 6 ? FLOW_ACTIVITY_TCP(f->activity) :
+					  FLOW_TCP_NONE;
 		if (flow_expired(f, flowtab_vserver(tab, flow_vserver(f)),
 				 now_tick))
-			rule = 4;
-		else if (idle_only)
-			continue;
-		else if (f->key.proto != 6)
-			rule = 1;
-		else if (FLOW_ACTIVITY_TCP(f->activity) >= FLOW_TCP_FIN)
-			rule = 3;
-		else if (FLOW_ACTIVITY_TCP(f->activity) == FLOW_TCP_SYN)
-			rule = 2;
+			rule = FLOWTAB_EVICT_IDLE;
+		else if (tcp >= FLOW_TCP_FIN)
+			rule = FLOWTAB_EVICT_CLOSED;
+		else if (tcp == FLOW_TCP_SYN)
+			rule = FLOWTAB_EVICT_HALF;
 		else
-			rule = 1;
-		score = rule << 24 | flow_age(f->activity, now_tick);
+			rule = FLOWTAB_EVICT_LIVE;
+		score = (8 - rule) << 24 | flow_age(f->activity, now_tick);
 		if (score > best) {
 			best = score;
-			best_way = way;
+			found.way = way;
+			found.rule = rule;
 		}
 	}
-	*ret_evict = (__u8)(FLOWTAB_EVICT_LIVE + 1 - (best >> 24));
-	return best_way;
+	return found;
 }
 
 /* Home, then the other set of the pair, then eviction at home. */
@@ -482,35 +479,25 @@ flowtab_choose(const struct flowtab *tab, struct flow_set *home,
 	       struct flow_set *other, __u32 hash, __u32 now_tick,
 	       struct flowtab_change *ch)
 {
-	__u8 evict = 0;
-	__u32 way;
+	struct flowtab_survey at_home, there;
 
 	ch->evict = FLOWTAB_EVICT_NONE;
 	ch->overflow = 0;
-	way = flowtab_free_way(home, hash);
-	if (way < FLOW_WAYS)
-		return &home->way[way];
-	way = flowtab_victim(tab, home, hash, now_tick, true, &evict);
-	if (way < FLOW_WAYS) {
-		ch->evict = evict;
-		return &home->way[way];
+	at_home = flowtab_look_over(tab, home, hash, now_tick);
+	if (at_home.way < FLOW_WAYS && at_home.rule <= FLOWTAB_EVICT_IDLE) {
+		ch->evict = (__u8)at_home.rule;
+		return &home->way[at_home.way];
 	}
-	ch->overflow = 1;
-	way = flowtab_free_way(other, hash);
-	if (way < FLOW_WAYS)
-		return &other->way[way];
-	way = flowtab_victim(tab, other, hash, now_tick, true, &evict);
-	if (way < FLOW_WAYS) {
-		ch->evict = evict;
-		return &other->way[way];
+	there = flowtab_look_over(tab, other, hash, now_tick);
+	if (there.way < FLOW_WAYS && there.rule <= FLOWTAB_EVICT_IDLE) {
+		ch->evict = (__u8)there.rule;
+		ch->overflow = 1;
+		return &other->way[there.way];
 	}
-	ch->overflow = 0;
-	way = flowtab_victim(tab, home, hash, now_tick, false, &evict);
-	if (way < FLOW_WAYS) {
-		ch->evict = evict;
-		return &home->way[way];
-	}
-	return NULL; /* eight claimed ways: dead writers not yet cleaned up */
+	if (at_home.way >= FLOW_WAYS)
+		return NULL; /* eight claims of writers not yet cleaned up */
+	ch->evict = (__u8)at_home.rule;
+	return &home->way[at_home.way];
 }
 
 /* Everything but word and lock. The way is claimed. */

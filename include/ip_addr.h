@@ -26,9 +26,27 @@ _Static_assert(sizeof(union ip_addr) == 16, "ABI");
 static inline __attribute__((always_inline)) void
 ip_addr_set_v4(union ip_addr *addr, __be32 v4)
 {
+	/* As one word: it is read as one, and two stores would make the CPU
+	 * wait for both to leave the store buffer. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	addr->d[0] = 0;
-	addr->w[2] = IP_ADDR_V4_PREFIX;
-	addr->w[3] = v4;
+	addr->d[1] = (__u64)v4 << 32 | (__u32)IP_ADDR_V4_PREFIX;
+#else
+	addr->d[0] = 0;
+	addr->d[1] = (__u64)(__u32)IP_ADDR_V4_PREFIX << 32 | v4;
+#endif
+}
+
+/* 16 bytes of a packet, at any alignment. */
+static inline __attribute__((always_inline)) void
+ip_addr_set_v6(union ip_addr *addr, const void *bytes)
+{
+#ifdef __bpf__
+	addr->d[0] = ((const __u64 *)bytes)[0];
+	addr->d[1] = ((const __u64 *)bytes)[1];
+#else
+	__builtin_memcpy(addr, bytes, sizeof(*addr));
+#endif
 }
 
 static inline __attribute__((always_inline)) int

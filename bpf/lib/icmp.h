@@ -87,14 +87,8 @@ static __always_inline bool icmp_quoted(void *data, void *end,
 		if ((void *)ip6 + sizeof(*ip6) > end ||
 		    *(__u8 *)ip6 >> 4 != 6)
 			return false;
-		ret->src.w[0] = ip6->src[0];
-		ret->src.w[1] = ip6->src[1];
-		ret->src.w[2] = ip6->src[2];
-		ret->src.w[3] = ip6->src[3];
-		ret->dst.w[0] = ip6->dst[0];
-		ret->dst.w[1] = ip6->dst[1];
-		ret->dst.w[2] = ip6->dst[2];
-		ret->dst.w[3] = ip6->dst[3];
+		ip_addr_set_v6(&ret->src, ip6->src);
+		ip_addr_set_v6(&ret->dst, ip6->dst);
 		ret->proto = ip6->next;
 		l4 = off + (__u32)sizeof(*ip6);
 		if (ret->proto == PROTO_FRAGMENT) {

@@ -218,14 +218,8 @@ parse_ip6(void *data, void *data_end, __u32 off, struct pkt *pkt)
 		return PARSE_PASS;
 	if (*(__u8 *)ip >> 4 != 6)
 		return PARSE_PASS;
-	pkt->src.w[0] = ip->src[0];
-	pkt->src.w[1] = ip->src[1];
-	pkt->src.w[2] = ip->src[2];
-	pkt->src.w[3] = ip->src[3];
-	pkt->dst.w[0] = ip->dst[0];
-	pkt->dst.w[1] = ip->dst[1];
-	pkt->dst.w[2] = ip->dst[2];
-	pkt->dst.w[3] = ip->dst[3];
+	ip_addr_set_v6(&pkt->src, ip->src);
+	ip_addr_set_v6(&pkt->dst, ip->dst);
 	pkt->proto = ip->next;
 	pkt->ttl = ip->hop_limit;
 	pkt->tos = (__u8)(from_be32(ip->ver_tc_flow) >> 20);

@@ -9,6 +9,7 @@
  * and compare runs only with runs of the same minute.
  *
  *   bench_prog [PATTERN]      only figures whose name contains PATTERN
+ *   BENCH_OBJ=FILE            another build of the object, to compare
  */
 #include <errno.h>
 #include <net/if.h>
@@ -28,7 +29,7 @@
 
 #define ROUNDS 11
 #define HEAD 72
-#define SERVICES 8
+#define SERVICES 64 /* NAT: 36 280 ports each */
 
 struct figure {
 	const char *name;
@@ -184,7 +185,7 @@ static void fill_flows(struct bench *b, const struct figure *f,
 		e.key.proto = v->proto;
 		e.hash = toeplitz_hash(b->toeplitz, &e.key.peer, &v->addr,
 				       e.key.sport, v->port);
-		e.service = 1 + i % SERVICES;
+		e.service = 1 + i % 8;
 		e.pair_port = be16(2000);
 		e.pair_id = f->v6;
 		e.activity = FLOW_ACTIVITY(
@@ -222,7 +223,7 @@ static void configure(struct bench *b, const struct figure *f)
 	v->syn_s = v->est_s = v->fin_s = v->udp_s = 3600;
 	v->lb = SPAN(0, 251);
 	for (uint32_t i = 0; i < 251; i++)
-		lb[i] = 1 + i % SERVICES;
+		lb[i] = 1 + i % (f->fresh ? SERVICES : 8);
 	for (uint32_t i = 0; i < SERVICES; i++) {
 		const char *net = f->v6 ? (f->two_armed ? "fd00:1::%u" :
 							  "fd00:0::%u") :
@@ -231,7 +232,7 @@ static void configure(struct bench *b, const struct figure *f)
 
 		snprintf(text, sizeof(text), net, 11 + i % 4);
 		svc[1 + i].addr = pktbuild_addr(text);
-		svc[1 + i].port = be16(8080);
+		svc[1 + i].port = be16((uint16_t)(8080 + i));
 		svc[1 + i].state = SVC_UP;
 	}
 	if (!f->not_vip &&
@@ -258,13 +259,14 @@ static void load(struct bench *b, const struct figure *f, size_t len,
 {
 	/* New flows: a table that is full after the first rounds. */
 	uint32_t sets = 1024, ifindex;
+	const char *file = getenv("BENCH_OBJ");
 
 	while (!f->fresh && sets * FLOW_WAYS < 2 * f->flows)
 		sets *= 2;
 	if (f->fresh)
 		sets = 65536;
 	b->obj = bpf_object__open_file(
-		"build/tests/bench/steer_bench.bpf.o", NULL);
+		file ? file : "build/tests/bench/steer_bench.bpf.o", NULL);
 	if (!b->obj)
 		die("steer_bench.bpf.o");
 	bpf_program__set_autoload(
