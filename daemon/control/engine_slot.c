@@ -367,7 +367,11 @@ void engine_slot_tick(struct engine_slot *slot, uint64_t now_ms, bool late)
 	case SLOT_EMPTY:
 		break;
 	case SLOT_AWAITED:
-		if (age > AWAIT_MAX_MS)
+		/* It could not be heard while this process was busy, with a
+		 * large configuration for one: the wait begins anew. */
+		if (late)
+			slot->since_ms = now_ms;
+		else if (age > AWAIT_MAX_MS)
 			engine_slot_kill(slot, "did not call");
 		break;
 	case SLOT_STARTING:
