@@ -116,7 +116,7 @@ static void begin_sending(struct http_worker *w, uint64_t now_us)
 
 	if (w->kind == HTTP_UPLOAD)
 		n = snprintf(w->request, sizeof(w->request),
-			     "POST %s HTTP/1.1\r\nHost: %s\r\n"
+			     "PUT %s HTTP/1.1\r\nHost: %s\r\n"
 			     "Content-Length: %lu\r\n\r\n",
 			     w->path, w->target->host, w->upload_len);
 	else
@@ -204,11 +204,11 @@ static bool header_value(const char *header, const char *name, char *value,
 static enum load_error take_header(struct http_worker *w)
 {
 	char value[32], *end;
-	bool no_body = false;
+	bool no_body;
 
 	if (strncmp(w->header, "HTTP/1.1 2", 10))
 		return LOAD_ERR_STATUS;
-	no_body = !strncmp(w->header, "HTTP/1.1 204", 12);
+	no_body = w->kind == HTTP_UPLOAD; /* 201, 204: the file is stored */
 	w->body_at = w->body_len = 0;
 	if (!no_body) {
 		if (!header_value(w->header, "Content-Length", value,

@@ -16,7 +16,7 @@
 enum http_kind {
 	HTTP_SHORT = 0,	 /* a connection per request */
 	HTTP_LONG = 1,	 /* keeps its connection */
-	HTTP_UPLOAD = 2, /* POST of the pattern, keeps its connection */
+	HTTP_UPLOAD = 2, /* PUT of the pattern, keeps its connection */
 };
 
 enum http_state {

@@ -10,6 +10,8 @@
 #
 #   /1k /64k /4m         as fast as it goes
 #   /paced/64k …         128 KiB/s per connection, so that it lasts
+#   PUT /up/N            kept in RUN/bI.files/up/N; uploads_whole SIZE checks
+#                        that each file is what tool_load sends
 
 TOOLS=$B/tests/netns
 
@@ -43,7 +45,7 @@ server_conf() {
 	    listen [::]:80 ipv6only=on backlog=4096 reuseport;
 	    root $RUN/www;
 	    location /paced/ { alias $RUN/www/; limit_rate ${PACE:-128k}; }
-	    location = /upload { return 204; }
+	    location /up/ { root $RUN/b$1.files; dav_methods PUT; create_full_put_path on; }
 	  }
 	}
 	END
@@ -70,6 +72,16 @@ server_down() {
 servers_up() {
 	local i
 	for ((i = 1; i <= BACKENDS; i++)); do server_up "$i"; done
+}
+
+uploads_whole() {
+	local f n=0
+	"$TOOLS/tool_load" make "$RUN/expected" "$1"
+	for f in "$RUN"/b*.files/up/*; do
+		cmp -s "$f" "$RUN/expected" || fail "upload ${f#"$RUN/"} is not what was sent"
+		n=$((n + 1))
+	done
+	[ $n -gt 0 ] || fail "no upload arrived"
 }
 
 # UDP echo servers in b1 … bN that name themselves.

@@ -63,9 +63,10 @@ echo_big() {
 		node_serves || fail "no answer after the neighbour table was flushed"
 	done
 	load_start up --target "$VIP4:80" --target "[$VIP6]:80" \
-		--load upload:20:/upload=1000000:0
+		--load upload:20:/up/=1000000:0
 	load_more up 200
 	load_sound up
+	uploads_whole 1000000
 )
 
 for m in dsr-ipip dsr-gue; do
@@ -74,9 +75,10 @@ for m in dsr-ipip dsr-gue; do
 		. "$lib/scenario.sh"
 		scenario_up
 		load_start up --target "$VIP4:80" --target "[$VIP6]:80" \
-			--load upload:20:/upload=1000000:0
+			--load upload:20:/up/=1000000:0
 		load_more up 200
 		load_sound up
+		uploads_whole 1000000
 		node_stat() { cli -j stats | jq --arg n "$1" '.counters[] | select(.name == $n) | .value'; }
 		[ "$(node_stat icmp_too_big)" -gt 0 ] ||
 			fail "$m: no sender was told that its packets are too big"

@@ -8,7 +8,8 @@
  *     --target ADDR:PORT              repeated; [V6]:PORT; used in turn
  *     --source ADDR                   repeated; local addresses, by family
  *     --load KIND:COUNT:PATH:PAUSE_MS repeated; KIND short, long, upload
- *                                     (upload: PATH is /path=BYTES)
+ *                                     (upload: PATH is /path=BYTES; each
+ *                                     worker appends its number)
  *     --control FIFO                  lines "phase NAME", "stop"
  *     --output FILE                   JSON at the end (default stdout)
  *     --status FILE                   totals, rewritten every 100 ms:
@@ -195,7 +196,10 @@ static void add_load(struct load *l, char *text)
 		w->fd = -1;
 		w->pause_us = strtoull(pause, NULL, 10) * 1000;
 		w->upload_len = upload;
-		snprintf(w->path, sizeof(w->path), "%s", path);
+		if (upload)
+			snprintf(w->path, sizeof(w->path), "%s%d", path, n);
+		else
+			snprintf(w->path, sizeof(w->path), "%s", path);
 	}
 }
 
