@@ -152,8 +152,11 @@ install:
 	install -D -m 644 scripts/packaging/sluiced.service $(DESTDIR)$(UNITDIR)/sluiced.service
 	install -D -m 644 scripts/demo.json $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.json.example
 	install -D -m 644 scripts/packaging/sluiced.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluiced.8
-	install -D -m 644 scripts/packaging/sluice.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluice.8
-	install -D -m 644 scripts/packaging/sluice.json.5 $(DESTDIR)$(PREFIX)/share/man/man5/sluice.json.5
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5
+	$(B)/sluice help | sed -n '/^  node show/,/^  help/{s/\\/\\e/g;s/-/\\-/g;p}' >$(B)/sluice.help
+	sed -e '/@HELP@/{r $(B)/sluice.help' -e 'd}' scripts/packaging/sluice.8.in \
+	>$(DESTDIR)$(PREFIX)/share/man/man8/sluice.8
+	$(B)/sluice config keys man >$(DESTDIR)$(PREFIX)/share/man/man5/sluice.json.5
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(B)/sluice completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
 
