@@ -143,13 +143,15 @@ struct node {
 	uint32_t connected; /* hello.c: heard both ways */
 	uint32_t accused;
 	uint64_t hello_at; /* next own hello */
-	uint32_t hello_seq;
+	uint32_t hello_seq, hello_burst;
 	/* member.c */
 	struct view want;
 	uint64_t want_since, ready_at, viewed_at;
 	enum node_reason reason[NODES_MAX];
 	uint32_t accusers[NODES_MAX];
 	struct proposal proposal;
+	uint32_t commits; /* view.c: times the view is still to be told */
+	uint64_t commit_next;
 	struct repair repair;
 	/* table.c */
 	struct record *records;

@@ -14,6 +14,8 @@
 #include "cluster/path.h"
 #include "cluster/view.h"
 
+#define ACCUSE_HELLOS 3
+
 bool hello_quiet(const struct node *node)
 {
 	assert(node->now >= node->started);
@@ -242,8 +244,14 @@ void hello_tick(struct node *node)
 	else
 		grew = accuse(node);
 	connect(node);
-	if (!grew && node->now < node->hello_at)
+	/* An accusation is worth saying again: loss must not delay it by a whole
+	 * interval. */
+	if (grew)
+		node->hello_burst = ACCUSE_HELLOS;
+	if (!node->hello_burst && node->now < node->hello_at)
 		return;
+	if (node->hello_burst)
+		node->hello_burst--;
 	hello_send(node);
 	node->hello_at = node->now + node->o.hello_ms;
 }

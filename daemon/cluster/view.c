@@ -15,7 +15,8 @@
 
 /* A view every millisecond for 8 900 years: larger numbers are nonsense. */
 #define NUMBER_END (1ull << 48)
-#define RESEND_MS 30
+#define RESEND_MS 20
+#define COMMIT_RESENDS 3
 #define GIVE_UP_MS 300
 
 static uint64_t slot_of(const struct node *node)
@@ -59,6 +60,9 @@ static void install(struct node *node, const struct view *view)
 	node->d.promised = node->d.accepted = 0;
 	memset(&node->d.value, 0, sizeof(node->d.value));
 	memset(&node->proposal, 0, sizeof(node->proposal));
+	node->commits = 0;
+	/* The others need not wait to hear that we have it. */
+	node->hello_at = node->now;
 	node_persist(node);
 	node->operational = view_operational(node);
 	node_trace(node, NODE_TRACE_VIEW, 0, 0, view->number, view->members);
@@ -82,6 +86,26 @@ static void decided(struct node *node)
 	assert(value.number > node->d.view.number);
 	install(node, &value);
 	view_tell(node, to & node->o.configured);
+	/* A lost commit must not cost a hello interval. */
+	node->commits = COMMIT_RESENDS;
+	node->commit_next = node->now + RESEND_MS;
+}
+
+static void tell_again(struct node *node)
+{
+	uint32_t i, behind = 0;
+
+	assert(node->commits);
+	assert(node->d.view.number);
+	node->commits--;
+	node->commit_next = node->now + RESEND_MS;
+	for (i = 0; i < NODES_MAX; i++)
+		if (node->connected & 1u << i &&
+		    node->peer[i].hello.view < node->d.view.number)
+			behind |= 1u << i;
+	view_tell(node, behind);
+	if (!behind)
+		node->commits = 0;
 }
 
 static bool enough(const struct node *node)
@@ -205,6 +229,8 @@ void view_tick(struct node *node)
 	struct proposal *p = &node->proposal;
 
 	assert(node->update);
+	if (node->commits && node->now >= node->commit_next)
+		tell_again(node);
 	if (p->phase == PROPOSAL_IDLE)
 		return;
 	assert(!node->o.quorum_none);
