@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Flow set-up, forwarding and answers of an engine. */
 #include "engine_fixture.h"
+#include "nat.h"
 
 /* ---- set-up ---- */
 
@@ -77,6 +78,51 @@ static void test_taken_nat_port_is_not_given_twice(void **state)
 	take(f, NULL, &second);
 	assert_int_not_equal(first.sport, second.sport);
 	assert_int_equal(live_entries(f), 3);
+}
+
+/* All candidates of a flow are taken: by live flows, or by closed ones. */
+static void test_ports_of_closed_connections_are_reused(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t hash;
+	struct pkt pkt;
+
+	set_vserver(f, FWD_NAT, true, PROTO_TCP);
+	add_services(f, 1, true);
+	pkt.src = pktbuild_addr(CLIENT);
+	hash = flows_forward_hash(&f->e, &pkt.src, htons(1000), VS);
+	for (uint32_t n = 0; n < NAT_TRIES_ENGINE; n++) {
+		struct flow entry = {
+			.service = 1, .pair_addr = pktbuild_addr("10.9.9.9"),
+			.pair_port = htons(7), .pair_id = VS,
+			.activity = FLOW_ACTIVITY(flow_tick(f->e.now_ns),
+						  FLOW_TCP_ESTABLISHED,
+						  FLOW_F_NAT),
+		};
+		struct flowtab_change change;
+
+		flows_reverse_key(&f->e, &f->services[1].addr, htons(8080), 0,
+				  nat_port_try(hash, n), PROTO_TCP, &entry.key,
+				  &entry.hash);
+		flows_insert(&f->e, &entry, &change);
+	}
+	give_tcp(f, 1000, TCP_SYN);
+	assert_nothing_sent(f);
+	assert_int_equal(dropped(f, DROP_NO_NAT), 1);
+	for (uint32_t i = 0; i < SETS * FLOW_WAYS; i++) {
+		struct flow *flow = &f->e.maps.flows[i / FLOW_WAYS]
+					     .way[i % FLOW_WAYS];
+
+		flow->activity = FLOW_ACTIVITY(FLOW_ACTIVITY_TICK(
+						       flow->activity),
+					       FLOW_TCP_FIN, FLOW_F_NAT);
+	}
+	give_tcp(f, 1000, TCP_SYN); /* closed just now: not yet */
+	assert_nothing_sent(f);
+	f->e.now_ns += 2 * SECOND;
+	give_tcp(f, 1000, TCP_SYN);
+	take(f, NULL, &pkt);
+	assert_int_equal(pkt.sport, nat_port_try(hash, 0));
 }
 
 static void test_closed_flow_begins_anew(void **state)
@@ -389,6 +435,7 @@ int main(void)
 		T(test_nat_set_up_ipv6),
 		T(test_repeated_syn_keeps_its_flow),
 		T(test_taken_nat_port_is_not_given_twice),
+		T(test_ports_of_closed_connections_are_reused),
 		T(test_closed_flow_begins_anew),
 		T(test_nat_mid_flow_is_reset),
 		T(test_dsr_mid_flow_is_taken_up),
