@@ -89,7 +89,7 @@ struct flow *progtest_find(struct progtest *t, uint32_t vserver,
 			   struct flow *copy);
 
 /* AF_XDP sockets for engines 0..count-1 on in0, queue 0; every core bucket
- * prefers engine 0, then 1 …; heartbeats are set to now. */
+ * prefers engine 0, then 1 …; they stay alive. */
 void progtest_engines(struct progtest *t, unsigned int count);
 void progtest_engine_kill(struct progtest *t, unsigned int engine);
 
