@@ -106,7 +106,7 @@ check: root setup
 	@tests/lib/run
 
 .PHONY: check-build
-check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(PRELOAD) $(SIM)
+check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(TEST_BPF_OBJS) $(PRELOAD) $(SIM)
 
 check-vm: root
 	@scripts/setup --vm
