@@ -71,8 +71,8 @@ scenario_phase() {
 	drops=$(netns_drops)
 	TOPOLOGY_DROPS[$PHASE]=$((drops - PHASE_DROPS))
 	PHASE=$1 PHASE_DROPS=$drops
-	load_phase web "$1"
-	load_phase udp "$1"
+	[ ! -p "$RUN/web.ctl" ] || load_phase web "$1"
+	[ ! -p "$RUN/udp.ctl" ] || load_phase udp "$1"
 }
 
 # Some traffic passes after a fault before the next one starts, so that what
