@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include "cluster/cluster_impl.h"
 #include "cluster/cluster_show.h"
-#include "cluster/cluster_store.h"
 #include "health/health.h"
 #include "rendezvous.h"
 #include "util/log.h"
@@ -71,9 +70,30 @@ static void push_pending(struct cluster *c, const struct service_state *state, b
 
 /* ---- effects ---------------------------------------------------------- */
 
+/* Word for word: the others hear that this node lives, and nothing else. */
+static void say_hello_again(void *ctx)
+{
+	struct cluster *c = ctx;
+
+	if (c->hello_to == 0)
+		return;
+	nnm_send(c->nnm, c->hello_to, PRIO_HELLO, &c->hello);
+	nnm_flush(c->nnm);
+}
+
+static void send_message(struct cluster *c, const struct node_effect *e)
+{
+	if (e->send.message->type == MSG_HELLO) {
+		c->hello = *e->send.message;
+		c->hello_to = e->send.to;
+	}
+	nnm_send(c->nnm, e->send.to, e->send.priority, e->send.message);
+}
+
 static void persist(struct cluster *c, const struct node_durable *durable)
 {
-	int ret = cluster_store_save(c->state_file, durable);
+	int ret = cluster_writer_save(c->writer, durable, c->options.hello_ms,
+				      say_hello_again, c);
 
 	if (ret < 0) {
 		log_err("cluster: %s: %s: out of the cluster until it can be written",
@@ -178,7 +198,7 @@ static void on_effect(void *ctx, const struct node_effect *e)
 		persist(c, e->durable);
 		break;
 	case NODE_EFFECT_SEND:
-		nnm_send(c->nnm, e->send.to, e->send.priority, e->send.message);
+		send_message(c, e);
 		break;
 	case NODE_EFFECT_VIEW:
 		announce_view(c, e->view);
@@ -300,6 +320,7 @@ static int begin_life(struct cluster *c)
 	int ret;
 
 	c->options.incarnation = nnm_incarnation(c->nnm);
+	c->hello_to = 0;
 	ret = node_new(&c->options, c->has_durable ? &c->durable : NULL, &node);
 	if (ret < 0)
 		return ret;
@@ -491,16 +512,21 @@ void cluster_set_trace(struct cluster *c, const struct cluster_trace *trace_to, 
 
 static int load_state(struct cluster *c)
 {
-	int ret = cluster_store_load(c->state_file, &c->durable);
+	struct cluster_store store;
+	int ret = cluster_store_open(c->state_file, &store, &c->durable);
 
-	if (ret == -ENOENT)
-		return 0;
+	if (ret == 0) {
+		c->has_durable = store.generation != 0;
+		ret = cluster_writer_new(&store, &c->writer);
+		if (ret < 0)
+			cluster_store_close(&store);
+		return ret;
+	}
 	if (ret == -EBADMSG)
 		log_err("cluster: %s is damaged: what this node promised is lost. If all other nodes agree on their view (cluster show), remove the file and start again",
 			c->state_file);
 	else if (ret < 0)
 		log_err("cluster: %s: %s", c->state_file, strerror(-ret));
-	c->has_durable = ret == 0;
 	return ret;
 }
 
@@ -528,6 +554,7 @@ static int make_paths(struct cluster *c, const char *state_dir)
 static void destroy(struct cluster *c)
 {
 	node_free(c->node);
+	cluster_writer_free(c->writer);
 	cluster_services_free(&c->services);
 	free(c->pending);
 	free(c->state_file);

@@ -5,6 +5,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/cluster_services.h"
+#include "cluster/cluster_writer.h"
 #include "cluster/nnm.h"
 #include "cluster/node.h"
 #include "config/config.h"
@@ -31,6 +32,10 @@ struct cluster {
 	struct node_options options;
 	struct node_durable durable;
 	bool has_durable;
+	struct cluster_writer *writer;
+	/* The last hello: said again while the disk is waited for. */
+	struct message hello;
+	uint32_t hello_to;
 	char *state_file, *epoch_file;
 	char id[NAME_LEN]; /* the cluster's name */
 	struct cluster_member members[NODES_MAX]; /* this node included */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Key files, boot epochs and the file of what the cluster promised. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "cluster/cluster_store.h"
+#include "cluster/cluster_writer.h"
 #include "cluster/nnm_crypto.h"
 #include "cluster/nnm_epoch.h"
 #include "cluster/nnm_keys.h"
@@ -196,40 +198,137 @@ static struct node_durable sample(void)
 static void test_promises_are_kept(void **state)
 {
 	struct node_durable d = sample(), back;
+	struct cluster_store store;
 
-	assert_int_equal(cluster_store_load(path("file"), &back), -ENOENT);
-	assert_int_equal(cluster_store_save(path("file"), &d), 0);
-	assert_int_equal(cluster_store_load(path("file"), &back), 0);
+	assert_int_equal(cluster_store_open(path("file"), &store, &back), 0);
+	assert_true(store.generation == 0);
+	for (uint64_t i = 1; i <= 5; i++) {
+		d.promised = i;
+		assert_int_equal(cluster_store_save(&store, &d), 0);
+		cluster_store_close(&store);
+		assert_int_equal(cluster_store_open(path("file"), &store, &back), 0);
+		assert_true(store.generation == i);
+		assert_memory_equal(&d, &back, sizeof(d));
+	}
+	cluster_store_close(&store);
+}
+
+static void put_file(const uint8_t *data, size_t len)
+{
+	FILE *f = fopen(path("file"), "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(data, 1, len, f), len);
+	fclose(f);
+}
+
+static int open_and_close(struct node_durable *ret)
+{
+	struct cluster_store store;
+	int err = cluster_store_open(path("file"), &store, ret);
+
+	if (err == 0)
+		cluster_store_close(&store);
+	return err;
+}
+
+/* Any single bit is healed by the copy; both slots wrong is an error. */
+static void test_flipped_bits_in_promises(void **state)
+{
+	struct node_durable d = sample(), back;
+	struct cluster_store store;
+	uint8_t data[8192];
+	size_t len;
+
+	assert_int_equal(cluster_store_open(path("file"), &store, &back), 0);
+	assert_int_equal(cluster_store_save(&store, &d), 0);
+	d.promised++;
+	assert_int_equal(cluster_store_save(&store, &d), 0);
+	cluster_store_close(&store);
+	assert_int_equal(durable_read(path("file"), data, sizeof(data), &len), 0);
+	assert_int_equal(len, sizeof(data));
+	for (size_t bit = 0; bit < len * 8; bit += 11) {
+		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		put_file(data, len);
+		assert_int_equal(open_and_close(&back), 0);
+		assert_memory_equal(&d, &back, sizeof(d));
+		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	data[100] ^= 1;
+	data[4196] ^= 4;
+	put_file(data, len);
+	assert_int_equal(open_and_close(&back), -EBADMSG);
+	data[100] ^= 1;
+	data[4196] ^= 4;
+	for (size_t cut = 0; cut < len; cut += 411) {
+		put_file(data, cut);
+		assert_int_equal(open_and_close(&back), -EBADMSG);
+	}
+}
+
+/* Cut at any byte, a write leaves the promise before it or the new one. */
+static void test_torn_writes(void **state)
+{
+	struct node_durable before = sample(), after = sample(), back;
+	struct cluster_store store;
+	uint8_t old[8192], next[8192], torn[8192];
+	size_t len;
+
+	after.promised = before.promised + 1;
+	assert_int_equal(cluster_store_open(path("file"), &store, &back), 0);
+	assert_int_equal(cluster_store_save(&store, &before), 0);
+	assert_int_equal(durable_read(path("file"), old, sizeof(old), &len), 0);
+	assert_int_equal(cluster_store_save(&store, &after), 0);
+	cluster_store_close(&store);
+	assert_int_equal(durable_read(path("file"), next, sizeof(next), &len), 0);
+	/* Generation 3 went to the odd slot. */
+	for (size_t cut = 0; cut <= 4096; cut += 16) {
+		memcpy(torn, old, sizeof(torn));
+		memcpy(torn + 4096, next + 4096, cut);
+		put_file(torn, sizeof(torn));
+		assert_int_equal(open_and_close(&back), 0);
+		assert_true(memcmp(&back, &before, sizeof(back)) == 0 ||
+			    memcmp(&back, &after, sizeof(back)) == 0);
+	}
+	assert_memory_equal(&back, &after, sizeof(back));
+}
+
+static unsigned int waited;
+
+static void on_waiting(void *ctx)
+{
+	waited++;
+}
+
+static void test_writer_thread(void **state)
+{
+	struct node_durable d = sample(), back;
+	struct cluster_writer *writer;
+	struct cluster_store store;
+
+	assert_int_equal(cluster_store_open(path("file"), &store, &back), 0);
+	assert_int_equal(cluster_writer_new(&store, &writer), 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		d.promised = i;
+		assert_int_equal(cluster_writer_save(writer, &d, 60000, on_waiting, NULL), 0);
+	}
+	assert_int_equal(waited, 0);
+	cluster_writer_free(writer);
+	assert_int_equal(open_and_close(&back), 0);
 	assert_memory_equal(&d, &back, sizeof(d));
 }
 
-/* Each single bit, each length: found, never half believed. */
-static void test_damaged_promises_are_noticed(void **state)
+static void test_writer_says_what_failed(void **state)
 {
-	struct node_durable d = sample(), back;
-	uint8_t data[4096];
-	size_t len;
+	struct node_durable d = sample();
+	struct cluster_store store = { .fd = open("/dev/full", O_WRONLY) };
+	struct cluster_writer *writer;
 
-	assert_int_equal(cluster_store_save(path("file"), &d), 0);
-	assert_int_equal(durable_read(path("file"), data, sizeof(data), &len), 0);
-	for (size_t bit = 0; bit < len * 8; bit += 7) {
-		FILE *f;
-
-		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		f = fopen(path("file"), "w");
-		fwrite(data, 1, len, f);
-		fclose(f);
-		assert_int_equal(cluster_store_load(path("file"), &back), -EBADMSG);
-		data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-	}
-	for (size_t cut = 0; cut <= len + 1; cut += 41) {
-		FILE *f = fopen(path("file"), "w");
-
-		fwrite(data, 1, cut, f);
-		fclose(f);
-		if (cut != len)
-			assert_int_equal(cluster_store_load(path("file"), &back), -EBADMSG);
-	}
+	assert_true(store.fd >= 0);
+	assert_int_equal(cluster_writer_new(&store, &writer), 0);
+	assert_int_equal(cluster_writer_save(writer, &d, 1000, on_waiting, NULL), -ENOSPC);
+	assert_int_equal(cluster_writer_save(writer, &d, 1000, on_waiting, NULL), -ENOSPC);
+	cluster_writer_free(writer);
 }
 
 static void test_write_that_fails_keeps_the_old(void **state)
@@ -260,7 +359,10 @@ int main(void)
 		T(test_epochs_only_grow),
 		T(test_damaged_epoch_files_start_over),
 		T(test_promises_are_kept),
-		T(test_damaged_promises_are_noticed),
+		T(test_flipped_bits_in_promises),
+		T(test_torn_writes),
+		T(test_writer_thread),
+		T(test_writer_says_what_failed),
 		T(test_write_that_fails_keeps_the_old),
 	};
 
