@@ -279,29 +279,36 @@ static __always_inline int steer_flow(struct xdp_md *ctx, struct pkt *pkt,
 		forward_request(fwd, cfg, pkt, vs, svc, copy);
 	else
 		forward_reply(fwd, vs, copy);
+	/* Of a reply, only now: what is not ours leaves no entry. `copy` is
+	 * not needed any more. */
+	if (unlikely((pkt->flags & (PKT_FRAGMENT | PKT_LATER)) ==
+		     PKT_FRAGMENT) && kind == FLOW_REVERSE)
+		fragment_record(pkt, fwd->tick);
 	count_traffic(&vs_stats, fwd->vserver, bytes);
 	count_traffic(&svc_stats, fwd->service, bytes);
 	return emit(ctx, pkt, fwd);
 }
 
-static __always_inline int steer_packet(struct xdp_md *ctx)
+/* What the packet's destination means; 0: nothing. */
+static __always_inline __u32 steer_kind(const struct pkt *pkt, __u32 *ret_index)
 {
-	__u32 index = 0, kind = 0, zero = 0, depth, steered = 0;
-	const struct vserver *vs = NULL;
-	enum parse_result parsed;
-	struct node_bucket *nb;
-	struct dp_conf *cfg;
-	struct forward *fwd;
-	struct scratch *s;
-	struct pkt *pkt;
-	__u64 tail;
-	int rc;
+	__u32 kind = 0;
 
-	cfg = bpf_map_lookup_elem(&conf, &zero);
-	s = scratch_get();
-	if (!cfg || !s)
-		return DROP(MAP);
-	pkt = &s->pkt;
+	if (likely(pkt->dport))
+		kind = vip_lookup(&pkt->dst, pkt->dport, pkt->proto, ret_index);
+	if (!kind)
+		kind = vip_lookup(&pkt->dst, 0, 0, ret_index);
+	return kind;
+}
+
+/* Parses, and opens a tunnel: 0, or a verdict. */
+static __always_inline int steer_parse(struct xdp_md *ctx, struct pkt *pkt,
+				       __u32 *ret_kind, __u32 *ret_index,
+				       __u32 *ret_steered)
+{
+	enum parse_result parsed;
+	__u32 depth, kind = 0;
+
 	/* Twice at most: a tunnelled packet, then what was in it. */
 	for (depth = 0; depth < 2; depth++) {
 		parsed = parse_packet_fast((void *)(long)ctx->data,
@@ -314,78 +321,105 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 			return PASS(OTHER);
 		if (pkt->flags & PKT_V6 ? !have_v6 : !have_v4)
 			return PASS(OTHER);
-		kind = 0;
-		if (likely(pkt->dport))
-			kind = vip_lookup(&pkt->dst, pkt->dport, pkt->proto,
-					  &index);
-		if (!kind)
-			kind = vip_lookup(&pkt->dst, 0, 0, &index);
+		kind = steer_kind(pkt, ret_index);
 		if (likely(kind != VIP_TUNNEL) || depth)
 			break;
-		if (!node_decap(ctx, pkt, &steered))
+		if (!node_decap(ctx, pkt, ret_steered))
 			return PASS(OTHER);
 	}
 	if (kind == VIP_NONE || kind == VIP_TUNNEL)
 		return PASS(OTHER);
-	if (unlikely(pkt->bad)) {
-		if (kind == VIP_NAT)
-			return PASS(VIP);
-		return pkt->bad == PKT_SHORT ? DROP(SHORT) : DROP(HEADER);
-	}
-	/* ACL prefixes have their place here. */
-	fwd = &s->fwd;
-	forward_clear(fwd);
-	fwd->tick = flow_tick(bpf_ktime_get_coarse_ns());
-	if (unlikely(pkt->flags & PKT_FRAGMENT)) {
-		if (!(pkt->flags & PKT_LATER)) {
-			if (kind != VIP_ADDR)
-				fragment_record(pkt, fwd->tick);
-		} else {
-			if (!fragment_find(pkt))
-				return fragment_unknown(ctx, pkt, fwd, kind);
-			kind = vip_lookup(&pkt->dst, pkt->dport, pkt->proto,
-					  &index);
-			if (!kind)
-				kind = vip_lookup(&pkt->dst, 0, 0, &index);
-		}
-	}
-	if (steered)
-		pkt->flags |= PKT_STEERED;
-	if (likely(kind == VIP_VSERVER)) {
-		vs = bpf_map_lookup_elem(&vservers, &index);
-		if (!vs)
-			return DROP(MAP);
-		fwd->vserver = (__u16)index;
-		pkt->hash = toeplitz_src(toeplitz, !(pkt->flags & PKT_V6),
-					&pkt->src, pkt->sport) ^ vs->hash_dst;
-		index = pkt->hash & (NODE_BUCKETS - 1);
-		nb = bpf_map_lookup_elem(&node_bkts, &index);
-		if (unlikely(nb && nb->owner != cfg->node_id) && !steered) {
-			if (node_steer(ctx, pkt, fwd, nb->owner))
-				return emit(ctx, pkt, fwd);
-		}
-		tail = flow_key_tail(pkt->sport, 0, fwd->vserver, FLOW_FORWARD,
-				     pkt->proto);
-		return steer_flow(ctx, pkt, fwd, &s->flow, cfg, vs, FLOW_FORWARD, tail);
-	}
-	if (kind == VIP_ADDR) {
-		rc = vip_other(ctx, pkt, fwd);
-		return rc ? rc : emit(ctx, pkt, fwd);
-	}
-	/* VIP_NAT */
+	*ret_kind = kind;
+	if (likely(!pkt->bad))
+		return 0;
+	if (kind == VIP_NAT)
+		return PASS(VIP);
+	return pkt->bad == PKT_SHORT ? DROP(SHORT) : DROP(HEADER);
+}
+
+/* To a vserver. */
+static __always_inline int steer_request(struct xdp_md *ctx, struct scratch *s,
+					 const struct dp_conf *cfg, __u32 id,
+					 __u32 steered)
+{
+	struct vserver *vs = bpf_map_lookup_elem(&vservers, &id);
+	struct pkt *pkt = &s->pkt;
+	struct node_bucket *nb;
+	__u32 bucket;
+	__u64 tail;
+
+	if (!vs)
+		return DROP(MAP);
+	s->fwd.vserver = (__u16)id;
+	pkt->hash = toeplitz_src(toeplitz, !(pkt->flags & PKT_V6), &pkt->src,
+				 pkt->sport) ^ vs->hash_dst;
+	bucket = pkt->hash & (NODE_BUCKETS - 1);
+	nb = bpf_map_lookup_elem(&node_bkts, &bucket);
+	if (unlikely(nb && nb->owner != cfg->node_id) && !steered &&
+	    node_steer(ctx, pkt, &s->fwd, nb->owner))
+		return emit(ctx, pkt, &s->fwd);
+	tail = flow_key_tail(pkt->sport, 0, (__u16)id, FLOW_FORWARD,
+			     pkt->proto);
+	return steer_flow(ctx, pkt, &s->fwd, &s->flow, cfg, vs, FLOW_FORWARD,
+			  tail);
+}
+
+/* To a NAT address. */
+static __always_inline int steer_reply(struct xdp_md *ctx, struct scratch *s,
+				       const struct dp_conf *cfg, __u32 index)
+{
+	struct pkt *pkt = &s->pkt;
+	__u64 tail;
+	int rc;
+
 	if (pkt->proto == PROTO_ICMP || pkt->proto == PROTO_ICMP6) {
 		if (pkt->flags & PKT_FRAGMENT || !icmp_is_error(pkt))
 			return PASS(VIP);
-		rc = icmp_error(ctx, pkt, fwd, FLOW_REVERSE, index);
-		return rc ? rc : emit(ctx, pkt, fwd);
+		rc = icmp_error(ctx, pkt, &s->fwd, FLOW_REVERSE, index);
+		return rc ? rc : emit(ctx, pkt, &s->fwd);
 	}
 	if (!pkt->dport)
 		return PASS(VIP);
 	pkt->hash = toeplitz_hash(toeplitz, &pkt->src, &pkt->dst, pkt->sport,
-				 pkt->dport);
+				  pkt->dport);
 	tail = flow_key_tail(pkt->sport, pkt->dport, (__u16)index, FLOW_REVERSE,
 			     pkt->proto);
-	return steer_flow(ctx, pkt, fwd, &s->flow, cfg, NULL, FLOW_REVERSE, tail);
+	return steer_flow(ctx, pkt, &s->fwd, &s->flow, cfg, NULL, FLOW_REVERSE,
+			  tail);
+}
+
+static __always_inline int steer_packet(struct xdp_md *ctx)
+{
+	__u32 index = 0, kind = 0, zero = 0, steered = 0;
+	struct scratch *s = scratch_get();
+	struct dp_conf *cfg;
+	int rc;
+
+	cfg = bpf_map_lookup_elem(&conf, &zero);
+	if (!cfg || !s)
+		return DROP(MAP);
+	rc = steer_parse(ctx, &s->pkt, &kind, &index, &steered);
+	if (rc)
+		return rc;
+	/* ACL prefixes have their place here. */
+	forward_clear(&s->fwd);
+	s->fwd.tick = flow_tick(bpf_ktime_get_coarse_ns());
+	if (unlikely(s->pkt.flags & PKT_LATER)) {
+		if (!fragment_find(&s->pkt))
+			return fragment_unknown(ctx, &s->pkt, &s->fwd, kind);
+		kind = steer_kind(&s->pkt, &index);
+	} else if (unlikely(s->pkt.flags & PKT_FRAGMENT) &&
+		   kind == VIP_VSERVER) {
+		fragment_record(&s->pkt, s->fwd.tick);
+	}
+	if (steered)
+		s->pkt.flags |= PKT_STEERED;
+	if (likely(kind == VIP_VSERVER))
+		return steer_request(ctx, s, cfg, index, steered);
+	if (kind == VIP_NAT)
+		return steer_reply(ctx, s, cfg, index);
+	rc = vip_other(ctx, &s->pkt, &s->fwd);
+	return rc ? rc : emit(ctx, &s->pkt, &s->fwd);
 }
 
 SEC("xdp")

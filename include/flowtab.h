@@ -27,17 +27,13 @@
 
 #include "compiler.h"
 #include "flow.h"
+#include "flow_rules.h"
 #include "map_abi.h"
 
 #ifndef __bpf__
 #include <sched.h>
 #include <time.h>
 #endif
-
-/* XDP writes activity only if it is this old: time-outs are longer by it. */
-#define FLOW_ACTIVITY_SLACK 7
-/* A fragment train is complete or lost after that. RFC 8200: 60 s at most. */
-#define FLOW_FRAGMENT_S 30
 
 /* Where a stress test stops or kills a writer. */
 #ifndef FLOWTAB_POINT
@@ -90,98 +86,6 @@ static __always_inline __u32 flowtab_set_index(const struct flowtab *tab,
 {
 	return (hash >> NODE_BUCKET_BITS | hash << (32 - NODE_BUCKET_BITS)) &
 	       tab->mask;
-}
-
-/* sport, dport, id, kind and proto of a key, as they lie in memory. */
-static __always_inline __u64 flow_key_tail(__be16 sport, __be16 dport, __u16 id,
-					   __u8 kind, __u8 proto)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (__u64)sport | (__u64)dport << 16 | (__u64)id << 32 |
-	       (__u64)kind << 48 | (__u64)proto << 56;
-#else
-	return (__u64)sport << 48 | (__u64)dport << 32 | (__u64)id << 16 |
-	       (__u64)kind << 8 | (__u64)proto;
-#endif
-}
-
-static __always_inline __u64 flow_key_tail_of(const struct flow_key *key)
-{
-	return flow_key_tail(key->sport, key->dport, key->id, key->kind,
-			     key->proto);
-}
-
-static __always_inline __u32 flow_tick(__u64 now_ns)
-{
-	return (__u32)(now_ns >> FLOW_TICK_SHIFT) & 0xffffff;
-}
-
-/* Ticks since; a tick from the future (clocks read in another order) is 0. */
-static __always_inline __u32 flow_age(__u32 activity, __u32 now_tick)
-{
-	__u32 age = (now_tick - FLOW_ACTIVITY_TICK(activity)) & 0xffffff;
-
-	return age & 0x800000 ? 0 : age;
-}
-
-/* TCP state after a packet of either direction. */
-static __always_inline __u32 flow_tcp_next(__u32 state, __u8 tcp_flags)
-{
-	if (tcp_flags & 0x04)
-		return FLOW_TCP_RST;
-	if (state == FLOW_TCP_RST)
-		return state;
-	if (tcp_flags & 0x01)
-		return FLOW_TCP_FIN;
-	if (state == FLOW_TCP_SYN && !(tcp_flags & 0x02))
-		return FLOW_TCP_ESTABLISHED;
-	return state;
-}
-
-/* Counted in svc_load.conns: a client's flow that has not seen FIN or RST.
- * The step out of it is counted by whoever makes it: the CAS that stores FIN
- * or RST, or the removal of an entry that is still open. */
-static __always_inline bool flow_is_open(const struct flow *f)
-{
-	return f->key.kind == FLOW_FORWARD &&
-	       FLOW_ACTIVITY_TCP(f->activity) < FLOW_TCP_FIN;
-}
-
-/* Seconds an entry may be idle. vs: the vserver it belongs to, or NULL. */
-static __always_inline __u32 flow_timeout_s(const struct flow *f,
-					    const struct vserver *vs)
-{
-	if (f->key.kind == FLOW_FRAGMENT)
-		return FLOW_FRAGMENT_S;
-	if (!vs)
-		return 0; /* its vserver is gone */
-	if (f->key.kind == FLOW_PERSIST)
-		return vs->persist_s;
-	if (f->key.proto != 6)
-		return vs->udp_s;
-	switch (FLOW_ACTIVITY_TCP(f->activity)) {
-	case FLOW_TCP_SYN:
-		return vs->syn_s;
-	case FLOW_TCP_FIN:
-	case FLOW_TCP_RST:
-		return vs->fin_s;
-	default:
-		return vs->est_s;
-	}
-}
-
-static __always_inline bool flow_expired(const struct flow *f,
-					 const struct vserver *vs,
-					 __u32 now_tick)
-{
-	return flow_age(f->activity, now_tick) >
-	       flow_timeout_s(f, vs) * FLOW_TICKS_PER_S + FLOW_ACTIVITY_SLACK;
-}
-
-/* The vserver an entry belongs to. */
-static __always_inline __u32 flow_vserver(const struct flow *f)
-{
-	return f->key.kind == FLOW_REVERSE ? f->pair_id : f->key.id;
 }
 
 /* ---- where the table is ------------------------------------------------ */
@@ -662,145 +566,7 @@ out:
 }
 
 #ifndef __bpf__
-/* ---- upkeep, host only -------------------------------------------------- */
-
-/*
- * Under the lock: tombstones that no entry's probe path crosses become EMPTY,
- * so that look-ups stop early again. Safe beside readers (no path they follow
- * to an entry crosses such a way) and beside late earlier holders (a way that
- * was claimed meanwhile has another word).
- */
-static inline void flowtab_compact_set(struct flow_set *set)
-{
-	unsigned int covered = 0;
-
-	for (unsigned int i = 0; i < FLOW_WAYS; i++) {
-		const struct flow *f = &set->way[i];
-		__u32 word = load_acquire_u32(&f->word);
-
-		if (FLOW_WORD_STATE(word) == FLOW_BUSY ||
-		    FLOW_WORD_STATE(word) == FLOW_QUARANTINE)
-			return; /* its path is not known */
-		if (FLOW_WORD_STATE(word) != FLOW_LIVE)
-			continue;
-		for (unsigned int w = f->hash % FLOW_WAYS; w != i;
-		     w = (w + 1) % FLOW_WAYS)
-			covered |= 1u << w;
-	}
-	FLOWTAB_POINT();
-	for (unsigned int i = 0; i < FLOW_WAYS; i++) {
-		struct flow *f = &set->way[i];
-		__u32 word = load_acquire_u32(&f->word);
-
-		if (FLOW_WORD_STATE(word) == FLOW_DEAD && !(covered & 1u << i))
-			cmpxchg_u32(&f->word, word,
-				    FLOW_WORD(FLOW_EMPTY, 0,
-					      FLOW_WORD_GEN(word)));
-	}
-}
-
-static inline bool flowtab_guests(const struct flowtab *tab, __u32 index)
-{
-	const struct flow_set *other = flowtab_set(tab, index ^ 1);
-
-	for (unsigned int i = 0; i < FLOW_WAYS; i++) {
-		const struct flow *f = &other->way[i];
-		__u32 state = FLOW_WORD_STATE(load_acquire_u32(&f->word));
-
-		if (state == FLOW_BUSY || state == FLOW_QUARANTINE)
-			return true;
-		if (state == FLOW_LIVE &&
-		    flowtab_set_index(tab, f->hash) == (index & tab->mask))
-			return true;
-	}
-	return false;
-}
-
-/* Takes the mark back if nothing of this set is in the other one. */
-static inline void flowtab_unmark(const struct flowtab *tab, __u32 index)
-{
-	__u32 *mark = &flowtab_set(tab, index)->way[1].lock;
-	__u32 old = load_acquire_u32(mark);
-
-	if (!(old & 1) || flowtab_guests(tab, index))
-		return;
-	FLOWTAB_POINT();
-	cmpxchg_u32(mark, old, old & ~1u);
-}
-
-/* Tidies the pair that a set belongs to, if nobody is writing there. */
-static inline void flowtab_compact(const struct flowtab *tab, __u32 index,
-				   __u32 writer)
-{
-	struct flow_set *even = flowtab_set(tab, index & ~1u);
-	struct flow_set *odd = flowtab_set(tab, index | 1);
-	__u8 stolen = 0;
-	__u32 mine;
-
-	if (tab->intent)
-		__atomic_store_n(tab->intent, index + 1, __ATOMIC_SEQ_CST);
-	mine = flowtab_lock(even, odd, writer, flowtab_now_ns(), false,
-			    &stolen);
-	if (mine) {
-		flowtab_compact_set(even);
-		flowtab_compact_set(odd);
-		flowtab_unmark(tab, index & ~1u);
-		flowtab_unmark(tab, index | 1);
-		flowtab_unlock(even, mine);
-	}
-	if (tab->intent)
-		__atomic_store_n(tab->intent, 0, __ATOMIC_SEQ_CST);
-}
-
-/* One claimed way of a dead writer. */
-static inline void flowtab_release_way(struct flow *f, __u32 writer)
-{
-	for (;;) {
-		__u32 word = load_acquire_u32(&f->word);
-		__u32 state = FLOW_WORD_STATE(word);
-
-		if ((state != FLOW_BUSY && state != FLOW_QUARANTINE) ||
-		    FLOW_WORD_WRITER(word) != writer)
-			return;
-		if (cmpxchg_u32(&f->word, word,
-				FLOW_WORD(FLOW_DEAD, 0, FLOW_WORD_GEN(word))) ==
-		    word)
-			return;
-	}
-}
-
-/*
- * Frees what a dead writer held in the pair of a set. Only when it is certain
- * that the writer runs no more, and before its number is used again. Returns
- * true if there was something.
- */
-static inline bool flowtab_release_writer(const struct flowtab *tab,
-					  __u32 index, __u32 writer)
-{
-	struct flow_set *even = flowtab_set(tab, index & ~1u);
-	struct flow_set *odd = flowtab_set(tab, index | 1);
-	__u32 lock;
-	bool found = false;
-
-	for (unsigned int i = 0; i < 2 * FLOW_WAYS; i++) {
-		struct flow *f = i < FLOW_WAYS ? &even->way[i] :
-						 &odd->way[i - FLOW_WAYS];
-		__u32 word = load_acquire_u32(&f->word);
-
-		if (FLOW_WORD_WRITER(word) != writer ||
-		    (FLOW_WORD_STATE(word) != FLOW_BUSY &&
-		     FLOW_WORD_STATE(word) != FLOW_QUARANTINE))
-			continue;
-		flowtab_release_way(f, writer);
-		found = true;
-	}
-	lock = load_acquire_u32(&even->way[0].lock);
-	if (lock && (lock & 0x1ff) == writer) {
-		cmpxchg_u32(&even->way[0].lock, lock, 0);
-		found = true;
-	}
-	return found;
-}
+#include "flowtab_upkeep.h"
 #endif
 
 #endif

@@ -342,6 +342,40 @@ static void test_fragments(void **state)
 	}
 }
 
+/* A service's answer in two parts finds its client; what the kernel gets in
+ * parts leaves nothing in the table. */
+static void test_reply_fragments(void **state)
+{
+	static struct pktbuild whole;
+	uint64_t inserts;
+
+	start(17);
+	for (int known = 1; known >= 0; known--) {
+		inserts = progtest_counter(&t, CNT_FLOW_INSERT);
+		pktbuild_l4(&whole, "10.0.1.11", "10.0.1.1", 17, 8080,
+			    known ? 5555 : 53, 0, 120);
+		for (unsigned int part = 0; part < 2; part++) {
+			pktbuild_init(&in);
+			pktbuild_eth(&in, 0x0800);
+			pktbuild_ip4_full(&in, "10.0.1.11", "10.0.1.1", 17, 0,
+					  0x4321,
+					  (uint16_t)(part * 8 | !part << 13));
+			pktbuild_bytes(&in, whole.data + 34 + part * 64, 64);
+			pktbuild_finish(&in);
+			if (!known) {
+				in.data[14 + 5]++; /* another datagram */
+				pktbuild_finish(&in);
+			}
+			assert_true(progtest_check(
+				&t, "reply in parts", &in, t.out0,
+				known ? XDP_REDIRECT : XDP_PASS,
+				known ? CNT_FWD_REDIRECT : CNT_PASS_VIP, NULL));
+		}
+		assert_int_equal(progtest_counter(&t, CNT_FLOW_INSERT) -
+					 inserts, known);
+	}
+}
+
 /* RFC 6946: a fragment header on a whole datagram changes nothing. */
 static void test_atomic_fragment(void **state)
 {
@@ -439,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_bad_fields),
 		cmocka_unit_test(test_ip6_extensions),
 		cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_reply_fragments),
 		cmocka_unit_test(test_atomic_fragment),
 		cmocka_unit_test(test_hash_equals_host),
 		cmocka_unit_test(test_next_hops),
