@@ -259,6 +259,54 @@ wait_one_prober_each() {
 	done
 }
 
+# Addresses that probed anything since line FROM, without node NOT's.
+probers_of_all() {
+	until_true 5 log_grew_by "$1" 20
+	tail -n +"$1" "$RUN/access.log" | awk -v no="$(node_addr "$2")" '$2 != no { print $2 }' |
+		sort -u
+}
+log_grew_by() { [ "$(log_lines)" -ge $(($1 + $2)) ]; }
+
+# reason_is I REASON: why node I is not operational, by its own word.
+reason_is() { [ "$(shown "$1" ".nodes[$1].reason_name")" = "$2" ]; }
+
+# not_connected I: node I hears nobody.
+not_connected() { [ "$(shown "$1" '.connected | length')" = 0 ]; }
+
+# Node I has said hello N more times (a clock that the test does not own).
+wait_hellos() {
+	local from now
+	from=$(hellos_sent "$1")
+	until_true 20 hellos_reached "$1" $((from + $2)) || fail "n$1 says no hello"
+}
+hellos_sent() { shown "$1" '[.nodes[].counters.tx_datagrams // 0] | max'; }
+hellos_reached() { now=$(hellos_sent "$1") && [ "$now" -ge "$2" ]; }
+
+# trace_start, then trace_stop: what the state machines of all nodes do, into
+# RUN/trace.I. machine_stalled: nodes were late by so much that the others must
+# have missed them: the machine stood still, and no view is to be judged by.
+TRACERS=()
+trace_start() {
+	local i
+	for ((i = 0; i < NODES; i++)); do
+		curl -sN --unix-socket "$RUN/n$i/run/sluiced.sock" \
+			http://x/v1/cluster/trace >"$RUN/trace.$i" 2>/dev/null &
+		TRACERS+=($!)
+		disown
+	done
+	# The first line, a keep-alive, says that it listens.
+	for ((i = 0; i < NODES; i++)); do
+		until_true 15 test -s "$RUN/trace.$i" || fail "no trace of n$i"
+	done
+}
+trace_stop() {
+	kill "${TRACERS[@]}" 2>/dev/null
+	TRACERS=()
+}
+machine_stalled() {
+	cat "$RUN"/trace.* | grep '"LATE"' | jq -r .a | awk '$1 >= 250 { n++ } END { exit !n }'
+}
+
 # ---- faults -------------------------------------------------------------
 
 cable_out() { in_ns "$FABRIC" ip link set "n$1-eth0" down; }
@@ -270,7 +318,7 @@ loss() {
 	local hook=input what='' dir=saddr
 	[ "$2" = in ] || { hook=output; dir=daddr; }
 	[ -z "${4:-}" ] || what="ip $dir $(node_addr "$4")"
-	on_node "$1" nft add table inet loss
+	on_node "$1" nft add table inet loss # may be there: the other direction
 	on_node "$1" nft "add chain inet loss $2 { type filter hook $hook priority 0; }"
 	# shellcheck disable=SC2086
 	if [ "$3" = 100 ]; then
