@@ -69,7 +69,7 @@ SIM := $(if $(wildcard tests/sim/*.c),$(B)/sim)
 	install deb clean tests
 
 all: setup
-	@$(MAKE) --no-print-directory -s build-all
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) build-all
 
 .PHONY: build-all
 build-all: $(PROGS) $(BPF_OBJS)
@@ -96,13 +96,13 @@ root:
 	exit 1; }
 
 demo: root setup
-	@$(MAKE) --no-print-directory -s build-all tests
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) build-all tests
 	@scripts/demo
 
 tests: $(TOOLS) $(TEST_BPF_OBJS)
 
 check: root setup
-	@$(MAKE) --no-print-directory -s check-build
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) check-build
 	@tests/lib/run
 
 .PHONY: check-build
@@ -110,13 +110,13 @@ check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(TEST_BPF_OBJS) $
 
 check-vm: root
 	@scripts/setup --vm
-	@$(MAKE) --no-print-directory -s check-build
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) check-build
 	@vmtests/run
 
 check-all: check check-vm
 
 bench: root setup
-	@$(MAKE) --no-print-directory -s bench-build
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) bench-build
 	@tests/bench/run
 
 .PHONY: bench-build
@@ -143,7 +143,7 @@ VERSION := $(shell cat scripts/packaging/VERSION)
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 install:
-	@$(MAKE) --no-print-directory -s build-all
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) build-all
 	install -D -m 755 $(B)/sluiced $(DESTDIR)$(PREFIX)/sbin/sluiced
 	install -D -m 755 $(B)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 	install -D -m 755 $(B)/sluice-engine $(DESTDIR)$(PREFIX)/libexec/sluice/sluice-engine
