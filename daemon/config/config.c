@@ -18,12 +18,15 @@
 #include "config/config_check.h"
 #include "config/config_index.h"
 #include "config/config_keys.h"
+#include "config/config_schema.h"
 
 static int fail(const char *name, unsigned int line, struct config_error *e,
 		const char *what)
 {
 	snprintf(e->text, sizeof(e->text), "%.160s:%u: $: %s", name, line,
 		 what);
+	/* Keys come from the file: keep the error one printable line. */
+	config_schema_printable(e->text);
 	return -EINVAL;
 }
 

@@ -52,7 +52,7 @@ static void describe(const struct config_reader *reader, char *buf, size_t size)
 	}
 }
 
-static void make_printable(char *text)
+void config_schema_printable(char *text)
 {
 	/* Keys and values come from outside: one line, no escapes. */
 	for (char *p = text; *p; p++)
@@ -69,8 +69,8 @@ int config_schema_fail(struct config_reader *reader, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	make_printable(where);
-	make_printable(what);
+	config_schema_printable(where);
+	config_schema_printable(what);
 	if (reader->text)
 		snprintf(reader->error->text, sizeof(reader->error->text),
 			 "%.150s:%u: %s: %s", reader->name,

@@ -80,6 +80,9 @@ struct config_schema {
 	uint32_t (*kind)(const void *dst);
 };
 
+/* Control characters become question marks. */
+void config_schema_printable(char *text);
+
 /* Writes the error text and returns -EINVAL. The path is the reader's. */
 int config_schema_fail(struct config_reader *reader, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

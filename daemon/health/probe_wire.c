@@ -258,8 +258,13 @@ int probe_wire_get_monitor(struct cursor *c, struct config_monitor *ret)
 	n_args = cursor_get_u32(c);
 	if (!c->error && n_args > 0 && n_args <= 64) {
 		monitor.script_args = calloc(n_args + 1, sizeof(char *));
-		for (uint32_t i = 0; monitor.script_args && i < n_args; i++)
+		for (uint32_t i = 0; monitor.script_args && i < n_args; i++) {
 			monitor.script_args[i] = get_string(c, &len);
+			if (!monitor.script_args[i]) {
+				c->error = true; /* absent: not an argument */
+				break;
+			}
+		}
 	}
 	if (c->error || n_args > 64 || (n_args && !monitor.script_args) ||
 	    monitor.type > MONITOR_INLINE) {

@@ -22,7 +22,6 @@ until_true 10 node_serves || fail "no answer after a restart"
 # goes first.
 attached() { node ip -d link show eth0 | grep -q prog/xdp; }
 detached() { ! attached; }
-gone() { [ ! -e "/proc/$SLUICED_PID" ]; }
 sluiced_stop
 rm "$RUN/bpf/sluice/links/eth0"
 until_true 5 detached || fail "still attached after the link's pin is gone"
@@ -36,13 +35,17 @@ say "adopted: attached by $(show attached_by)"
 fault_swap 5
 until_true 10 node_serves || fail "no answer after a swap of the adopted program"
 
-# Detached: nothing of ours is left on the interface, and no engine.
-pids=$(engine_pids)
+# Detached: nothing of ours is left on the interface; the daemon goes on.
 cli datapath detach >/dev/null || fail "detach is refused"
-until_true 10 gone || fail "the daemon does not end after detach"
 until_true 10 detached || fail "still attached after detach"
+cli node show >/dev/null || fail "the daemon does not answer after detach"
+
+# Taken down without a daemon: no engine is left either.
+pids=$(engine_pids)
+sluiced_stop
+"$B/sluiced" --stop-datapath --bpffs "$RUN/bpf/sluice" || fail "--stop-datapath fails"
 for p in $pids; do
-	until_true 10 test ! -e "/proc/$p" || fail "engine $p survives detach"
+	until_true 10 test ! -e "/proc/$p" || fail "engine $p survives --stop-datapath"
 done
 
 # Generic mode, when it is asked for.
