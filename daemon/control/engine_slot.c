@@ -108,6 +108,20 @@ static void describe_exit(struct engine_slot *slot, int status, bool known)
 		snprintf(text, len, "exit status %d", WEXITSTATUS(status));
 }
 
+/* Back-off spares the machine, but not at the price of having no engine at
+ * all: the last one to die comes back at once. */
+static void hurry_if_last(struct engine_slot *slot, uint64_t now)
+{
+	const struct engine_supervisor *s = slot->supervisor;
+
+	for (uint32_t i = 0; i < ENGINES_MAX; i++) {
+		if (s->slot[i].state == SLOT_READY ||
+		    s->slot[i].state == SLOT_STARTING)
+			return;
+	}
+	slot->restart_ms = now + ENGINE_BACKOFF_MIN_MS;
+}
+
 /* The process is gone. The kernel has closed its sockets and emptied its
  * places in the XSKMAP before telling us. */
 static void on_exit_seen(void *ctx, int pidfd)
@@ -139,6 +153,7 @@ static void on_exit_seen(void *ctx, int pidfd)
 		if (slot->backoff_ms < ENGINE_BACKOFF_MAX_MS)
 			slot->backoff_ms *= 2;
 		set_state(slot, SLOT_BACKOFF);
+		hurry_if_last(slot, now);
 	}
 	engine_reclaim_dead(slot);
 	engine_supervisor_table(s);
