@@ -322,16 +322,16 @@ netns_show_logs() {
 	done
 }
 
-# Namespaces are named PREFIX-PID-…: those of processes that are gone are left
-# over from a run that was killed.
+# Namespaces are named PREFIX-PID-…, scratch directories PREFIX-PID.…: those of
+# processes that are gone are left over from a run that was killed.
 netns_sweep_stale() {
-	local id pid
-	for id in $(ip netns list 2>/dev/null | awk '{print $1}' |
-		grep -oE "^$NETNS_PREFIX-[0-9]+-" | sort -u); do
-		pid=${id#"$NETNS_PREFIX"-}
-		pid=${pid%-}
-		[ -e "/proc/$pid" ] && continue
-		[ -e "/tmp/${id%-}.keep" ] && continue
-		netns_remove "${id%-}" "$(echo /tmp/"${id%-}".????)"
+	local id
+	for id in $({
+		ip netns list 2>/dev/null | awk '{ print $1 }'
+		ls /tmp
+	} | grep -oE "^$NETNS_PREFIX-[0-9]+" | sort -u); do
+		[ -e "/proc/${id#"$NETNS_PREFIX"-}" ] && continue
+		[ -e "/tmp/$id.keep" ] && continue
+		netns_remove "$id" "$(echo /tmp/"$id".????)"
 	done
 }
