@@ -63,6 +63,7 @@ struct record {
 	uint32_t path_known, path_reachable;
 	uint32_t chain; /* next of its bucket, by entity; or free */
 	uint32_t cache_next, cache_prev;
+	uint64_t claim_at; /* owner without a record waits until then; 0: no */
 	struct measured measured;
 	uint8_t published_state, published_reason;
 	struct outbox_item out[CHANNELS];
@@ -166,6 +167,8 @@ struct node {
 	uint32_t same; /* peers whose set equals ours: config_on is implied */
 	bool reassign;
 	uint32_t masters;
+	uint64_t claims_wait; /* when waiting claims are looked at; 0: none */
+	struct message *pulls; /* NODES_MAX */
 	uint32_t claim_seq; /* highest of services given up in this view */
 	/* outbox.c */
 	uint32_t list_head[OUTBOX_LISTS], list_tail[OUTBOX_LISTS];

@@ -70,6 +70,9 @@ bool member_ready(const struct node *node)
 
 	assert(node->o.configured);
 	assert(!(left & node_self(node)));
+	/* What it is going to claim, a newcomer could not have been told. */
+	if (node->claims_wait)
+		return false;
 	for (i = 0; i < NODES_MAX; i++)
 		if (node->connected & 1u << i &&
 		    node->peer[i].hello.view > view->number)
@@ -180,7 +183,7 @@ static enum node_reason judge_sync(const struct node *node,
 		const struct msg_hello *h = &node->peer[m].hello;
 
 		if (is_self(node, m)) {
-			if (!outbox_synced(node, n))
+			if (!outbox_synced(node, n) || !member_ready(node))
 				return NODE_REASON_SYNCING;
 			continue;
 		}

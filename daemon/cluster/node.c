@@ -115,6 +115,8 @@ int node_new(const struct node_options *options,
 	err = table_init(node);
 	if (!err)
 		err = outbox_init(node);
+	if (!err)
+		err = owner_init(node);
 	if (err) {
 		node_free(node);
 		return err;
@@ -134,6 +136,7 @@ void node_free(struct node *node)
 {
 	if (!node)
 		return;
+	owner_deinit(node);
 	outbox_deinit(node);
 	table_deinit(node);
 	free(node);
@@ -149,8 +152,7 @@ static void on_tick(struct node *node)
 	hello_tick(node);
 	view_tick(node);
 	member_tick(node);
-	if (node->reassign)
-		owner_review_all(node);
+	owner_tick(node);
 	repair_tick(node);
 	outbox_flush(node);
 }

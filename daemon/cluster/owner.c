@@ -7,11 +7,18 @@
  * bits config_on hold who has it, valid for the set with digest known_digest;
  * repair.c fetches them bucket by bucket.
  */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "cluster/outbox.h"
 #include "cluster/owner.h"
 #include "cluster/path.h"
 #include "cluster/sss.h"
 #include "cluster/table.h"
+
+/* Three questions to the previous owner before a service counts as new. */
+#define CLAIM_PULL_MS 40
+#define CLAIM_WAIT_MS 120
 
 bool owner_knows(const struct node *node, uint32_t peer, uint64_t digest)
 {
@@ -118,6 +125,7 @@ static void owner_claim(struct node *node, struct record *rec)
 	}
 	rec->flags |= RECORD_MASTER;
 	rec->flags &= ~RECORD_ACKED;
+	rec->claim_at = 0;
 	node_trace(node, NODE_TRACE_MASTER, 0, s->entity, s->view, s->state);
 	owner_probe(node, rec, true);
 	sss_advertise(node, rec);
@@ -134,6 +142,70 @@ void owner_release(struct node *node, struct record *rec)
 		node->claim_seq = rec->s.seq;
 	outbox_cancel(node, rec, CHANNEL_STATE);
 	owner_probe(node, rec, false);
+}
+
+int owner_init(struct node *node)
+{
+	assert(!node->pulls);
+	assert(node->o.id < NODES_MAX);
+	node->pulls = calloc(NODES_MAX, sizeof(*node->pulls));
+	return node->pulls ? 0 : -ENOMEM;
+}
+
+void owner_deinit(struct node *node)
+{
+	free(node->pulls);
+}
+
+static void pull_send(struct node *node, uint32_t peer)
+{
+	assert(peer < NODES_MAX);
+	assert(node->pulls[peer].pull.n <= MSG_PULL_MAX);
+	if (node->pulls[peer].pull.n)
+		node_send(node, 1u << peer, &node->pulls[peer], MSG_PULL);
+	node->pulls[peer].pull.n = 0;
+}
+
+/* An owner that knows nothing about the service, while its previous owner may,
+ * asks first and claims a little later: a node whose configuration gains the
+ * service must not overwrite a known state with UNKNOWN. Waiting is safe: the
+ * previous master goes on until it hears of another. */
+static bool claim_waits(struct node *node, struct record *rec)
+{
+	uint32_t others = owner_having(node, rec) & node->connected;
+	struct msg_pull *pull;
+	int peer = rendezvous_first(rec->key, others);
+
+	assert(!(node->connected & node_self(node)));
+	assert(rec->flags & RECORD_CONFIGURED);
+	if (rec->s.view || peer < 0 ||
+	    !node->peer[peer].hello.record_digest ||
+	    (rec->claim_at && node->now >= rec->claim_at))
+		return false;
+	if (!rec->claim_at)
+		rec->claim_at = node->now + CLAIM_WAIT_MS;
+	node->claims_wait = node->now + CLAIM_PULL_MS;
+	pull = &node->pulls[peer].pull;
+	pull->entity[pull->n++] = rec->s.entity;
+	if (pull->n == MSG_PULL_MAX)
+		pull_send(node, (uint32_t)peer);
+	return true;
+}
+
+void owner_tick(struct node *node)
+{
+	uint32_t i;
+
+	assert(node->update);
+	assert(node->pulls);
+	if (node->claims_wait && node->now >= node->claims_wait) {
+		node->claims_wait = 0;
+		node->reassign = true;
+	}
+	if (node->reassign)
+		owner_review_all(node);
+	for (i = 0; i < NODES_MAX; i++)
+		pull_send(node, i);
 }
 
 void owner_review(struct node *node, struct record *rec)
@@ -155,7 +227,7 @@ void owner_review(struct node *node, struct record *rec)
 	if (rec->s.view > number ||
 	    (rec->s.view == number && rec->s.owner != node->o.id))
 		return;
-	if (owner_of(node, rec) == (int)node->o.id)
+	if (owner_of(node, rec) == (int)node->o.id && !claim_waits(node, rec))
 		owner_claim(node, rec);
 }
 

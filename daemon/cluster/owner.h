@@ -24,6 +24,12 @@ void owner_review(struct node *node, struct record *rec);
 /* The view, or what is known about configurations, changed: all services. */
 void owner_review_all(struct node *node);
 
+/* Once per tick: asks for missing records, claims what has waited. */
+void owner_tick(struct node *node);
+
+int owner_init(struct node *node);
+void owner_deinit(struct node *node);
+
 /* No longer master: probing stops, nobody has to acknowledge. */
 void owner_release(struct node *node, struct record *rec);
 

@@ -288,7 +288,7 @@ static void service_flags_set(struct node *node, struct record *rec,
 	assert(!((flags ^ before) & NODE_SERVICE_INTERNAL));
 	rec->service_flags = flags;
 	path_review(node, rec);
-	if (rec->flags & RECORD_MASTER) {
+	if (rec->flags & RECORD_MASTER && rec->s.owner == node->o.id) {
 		sss_recompute(node, rec);
 		if (metrics_due(node, rec))
 			sss_advertise(node, rec);

