@@ -15,7 +15,6 @@ thief() { in_ns "$FABRIC" "$THIEF" "$@"; }
 
 # Sum of a counter over all peers and strangers.
 counted() { shown 1 "[.nodes[].counters.$1 // 0, .strangers.$1 // 0] | add"; }
-counted_at_least() { [ "$(counted "$1")" -ge "$2" ]; }
 
 # What must not change: view, members, states, who owns what, sessions.
 fingerprint() {
@@ -24,9 +23,17 @@ fingerprint() {
 	ncli 1 -j service show | jq -c '[.services[] | [.name, .state, .observed, .since_s]]'
 }
 
-# attack FILE HOW COUNTER [TIMES]: counted under COUNTER, or any of them.
+# dropped "A B…": sum of these counters.
+dropped() {
+	local sum=0 c
+	for c in $1; do sum=$((sum + $(counted "drop_$c"))); done
+	echo $sum
+}
+dropped_at_least() { [ "$(dropped "$1")" -ge "$2" ]; }
+
+# attack FILE HOW COUNTERS [TIMES]: what is sent is dropped, and counted.
 attack() {
-	local before sent want c n
+	local before sent want c
 	before=$(fingerprint)
 	c=$(dropped "$3")
 	sent=$(thief replay $PORT "$1" "$2" "${4:-1}") || fail "$2: nothing was sent"
@@ -38,19 +45,26 @@ $before
 $(fingerprint)"
 	echo "$2: $sent sent, $(($(dropped "$3") - c)) counted"
 }
-# dropped "A B…": sum of these counters.
-dropped() {
-	local sum=0 c
-	for c in $1; do sum=$((sum + $(counted "drop_$c"))); done
-	echo $sum
+
+all_well() {
+	local i
+	until_true 30 same_view "0 1 2" "n0 n1 n2" || fail "$1: no view of all three"
+	for i in 0 1 2; do
+		until_true 15 all_services $i UP || fail "$1: n$i does not know the states"
+	done
+	wait_one_prober_each 15 || fail "$1: some service is not probed by exactly one node"
 }
-dropped_at_least() { [ "$(dropped "$1")" -ge "$2" ]; }
+
+restart() {
+	cluster_kill "$1"
+	cluster_start "$1"
+	until_true 20 ncli "$1" cluster show || fail "n$1 does not answer"
+	all_well "restart of n$1"
+}
 
 cluster_topology 3 6
 cluster_start_all
-until_true 30 same_view "0 1 2" "n0 n1 n2" || fail "no view of all three"
-for i in 0 1 2; do until_true 15 all_services $i UP || fail "n$i: services"; done
-wait_one_prober_each 15 || fail "no single probers"
+all_well start
 
 thief record $PORT "$RUN/life1" 6 200 >/dev/null || fail "nothing to steal"
 attack "$RUN/life1" as-is "replay" 3
@@ -63,33 +77,23 @@ attack "$RUN/life1" version "version"
 attack "$RUN/life1" type "type"
 attack "$RUN/life1" key "key"
 
-# The flood is cheap, and the log says so once in a while, not each time.
+# The log says so once in a while, not each time.
 lines=$(grep -c 'datagram of' "$RUN/n1.log")
 [ "$lines" -le 20 ] || fail "$lines lines in the log"
 
 # n1 begins another life: what was said to the former one is void.
-cluster_kill 1
-cluster_start 1
-until_true 20 ncli 1 cluster show || fail "n1 does not answer"
-until_true 30 same_view "0 1 2" "n0 n1 n2" || fail "n1 does not come back"
-for i in 0 1 2; do until_true 15 all_services $i UP || fail "n$i: services"; done
-wait_one_prober_each 15 || fail "no single probers after the restart of n1"
+restart 1
 attack "$RUN/life1" as-is "session no_session" 2
 
 # n0 and n2 begin other lives: what they said in the former ones is void.
 thief record $PORT "$RUN/life2" 6 100 >/dev/null || fail "nothing to steal"
-for i in 0 2; do
-	cluster_kill $i
-	cluster_start $i
-	until_true 20 ncli $i cluster show || fail "n$i does not answer"
-	until_true 30 same_view "0 1 2" "n0 n1 n2" || fail "n$i does not come back"
-done
-for i in 0 1 2; do until_true 15 all_services $i UP || fail "n$i: services"; done
-wait_one_prober_each 15 || fail "no single probers after the restart of the others"
+restart 0
+restart 2
 attack "$RUN/life2" as-is "session no_session" 2
 
 # ---- keys: add on all, use on all, remove on all; the view stays
 view=$(shown 0 .view)
+trace_start
 reload() { kill -HUP "${NODE_PID[$1]}"; }
 keys_are() { [ "$(shown "$1" '.keys | map(tostring) | join(" ")')" = "$2" ]; }
 roll() {
@@ -112,7 +116,12 @@ backs_heal
 for i in 0 1 2; do
 	until_true 10 service_state_is $i s4 UP || fail "states do not travel without the old key"
 done
-[ "$(shown 0 .view)" = "$view" ] || fail "the change of keys changed the view"
+trace_stop
+if machine_stalled; then
+	echo "note: the machine stood still for a while, the view is not judged"
+elif [ "$(shown 0 .view)" != "$view" ]; then
+	fail "the change of keys changed the view"
+fi
 attack "$RUN/life2" as-is "key"
 
 # A key file that others can read is refused, and the old keys stay.
