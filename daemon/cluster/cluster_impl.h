@@ -8,6 +8,7 @@
 #include "cluster/cluster_writer.h"
 #include "cluster/nnm.h"
 #include "cluster/node.h"
+#include "cluster/path_ping.h"
 #include "config/config.h"
 
 struct cluster_member {
@@ -41,6 +42,7 @@ struct cluster {
 	struct cluster_member members[NODES_MAX]; /* this node included */
 	struct cluster_services services;
 	uv_timer_t tick;
+	struct path_ping *ping;
 	/* The disk did not take what had to be kept: this life is over, and
 	 * the next one begins when it does. */
 	bool halted;

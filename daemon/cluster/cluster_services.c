@@ -116,6 +116,7 @@ void cluster_services_compare(const struct cluster_services *old,
 			continue;
 		n->probing = old->items[i].probing;
 		n->path_probing = old->items[i].path_probing;
+		n->path_slot = old->items[i].path_slot;
 	}
 	for (size_t i = 0; i < old->n; i++)
 		if (!cluster_services_find(next, old->items[i].node.entity))

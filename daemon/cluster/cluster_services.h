@@ -16,7 +16,8 @@ struct cluster_service {
 	union ip_addr addr; /* to ping; all zero for domain-based ones */
 	char name[NAME_LEN];
 	bool probing;	    /* this node runs its monitors */
-	bool path_probing;  /* and whether it looks at the path to it */
+	bool path_probing;  /* and whether it looks at the path to it, in … */
+	uint32_t path_slot; /* … this slot of the pings */
 };
 
 struct cluster_services {

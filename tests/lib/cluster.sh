@@ -21,6 +21,8 @@ INTERVAL_MS=${INTERVAL_MS:-100}
 NODES=
 SERVICES=
 declare -A NODE_PID=()
+# More keys of service K: SERVICE_OPTIONS[K]='"path_monitor": true'
+declare -A SERVICE_OPTIONS=()
 
 node_ns() { echo "$ID-n$1"; }
 node_addr() { echo "10.0.9.$((10 + $1))"; }
@@ -145,8 +147,8 @@ cluster_config() {
 	printf '  "services": ['
 	sep=
 	for ((k = 1; k <= SERVICES; k++)); do
-		printf '%s\n    { "name": "s%s", "address": "%s", "port": 80, "monitors": [ { "monitor": "m" } ] }' \
-			"$sep" "$k" "$(service_addr "$k")"
+		printf '%s\n    { "name": "s%s", "address": "%s", "port": 80, "monitors": [ { "monitor": "m" } ]%s }' \
+			"$sep" "$k" "$(service_addr "$k")" "${SERVICE_OPTIONS[$k]:+, ${SERVICE_OPTIONS[$k]}}"
 		sep=,
 	done
 	printf ' ],\n  "vservers": [] }\n'
@@ -306,6 +308,14 @@ trace_stop() {
 machine_stalled() {
 	cat "$RUN"/trace.* | grep '"LATE"' | jq -r .a | awk '$1 >= 250 { n++ } END { exit !n }'
 }
+
+# path_cut I K: node I no longer reaches service K; path_heal I
+path_cut() {
+	on_node "$1" nft add table inet path
+	on_node "$1" nft 'add chain inet path out { type filter hook output priority 0; }'
+	on_node "$1" nft add rule inet path out ip daddr "$(service_addr "$2")" drop
+}
+path_heal() { on_node "$1" nft delete table inet path; }
 
 # ---- faults -------------------------------------------------------------
 

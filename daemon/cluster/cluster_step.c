@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One step of this node's state machine and what follows from it (see
+ * cluster_step.h). Everything that happens becomes one node_step(), everything
+ * it wants is carried out in its order.
+ */
+#include "cluster/cluster_step.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cluster/cluster_show.h"
+#include "health/health.h"
+#include "util/log.h"
+
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+/* ---- states of services ----------------------------------------------- */
+
+static struct service_state from_health(const struct cluster_state *s)
+{
+	struct service_state state = {
+		.entity = s->entity,
+		/* The first three of enum svc_state are those of health. */
+		.state = s->observed,
+		.reason = s->observed == HEALTH_UNKNOWN ? STATE_REASON_NONE : STATE_REASON_PROBE,
+		.flags = s->load_over ? STATE_LOAD_OVER : 0,
+		.response_us = s->response_us,
+		.load = s->load,
+	};
+
+	_Static_assert((int)HEALTH_UP == SVC_UP && (int)HEALTH_DOWN == SVC_DOWN &&
+		       (int)HEALTH_UNKNOWN == SVC_UNKNOWN, "same numbers");
+	assert(s->observed <= HEALTH_UP);
+	if (s->has_address)
+		state.addr = s->address;
+	return state;
+}
+
+/* To be told to the state machine after the present step. */
+static void push_pending(struct cluster *c, const struct service_state *state, bool took_over)
+{
+	if (c->n_pending == c->pending_size) {
+		size_t size = c->pending_size ? 2 * c->pending_size : 64;
+		struct cluster_pending *p;
+
+		/* A step reports a service a few times at most. */
+		p = size <= 8 * SERVICES_MAX ? realloc(c->pending, size * sizeof(*p)) : NULL;
+		if (!p) {
+			log_err("cluster: no memory to note the state of a service");
+			return;
+		}
+		c->pending = p;
+		c->pending_size = size;
+	}
+	c->pending[c->n_pending].state = *state;
+	c->pending[c->n_pending++].took_over = took_over;
+}
+
+/* ---- effects ---------------------------------------------------------- */
+
+/* Word for word: the others hear that this node lives, and nothing else. */
+static void say_hello_again(void *ctx)
+{
+	struct cluster *c = ctx;
+
+	if (c->hello_to == 0)
+		return;
+	nnm_send(c->nnm, c->hello_to, PRIO_HELLO, &c->hello);
+	nnm_flush(c->nnm);
+}
+
+static void send_message(struct cluster *c, const struct node_effect *e)
+{
+	if (e->send.message->type == MSG_HELLO) {
+		c->hello = *e->send.message;
+		c->hello_to = e->send.to;
+	}
+	nnm_send(c->nnm, e->send.to, e->send.priority, e->send.message);
+}
+
+static void persist(struct cluster *c, const struct node_durable *durable)
+{
+	int ret = cluster_writer_save(c->writer, durable, c->options.hello_ms,
+				      say_hello_again, c);
+
+	if (ret < 0) {
+		log_err("cluster: %s: %s: out of the cluster until it can be written",
+			c->state_file, strerror(-ret));
+		c->halted = true;
+		c->halted_ms = now_ms();
+		return;
+	}
+	c->durable = *durable;
+	c->has_durable = true;
+	c->persisted++;
+}
+
+static void announce_view(struct cluster *c, const struct view *v)
+{
+	const struct cluster_view view = { .number = v->number, .members = v->members };
+
+	log_notice("cluster: view %llu, members %#x", (unsigned long long)v->number, v->members);
+	if (c->ops->view)
+		c->ops->view(c->ctx, &view);
+}
+
+void cluster_step_probe(struct cluster *c, uint64_t entity, bool on)
+{
+	struct cluster_service *s = cluster_services_find(&c->services, entity);
+	struct cluster_state current;
+	struct service_state state;
+
+	/* A service that the configuration has just lost. */
+	if (!s)
+		return;
+	s->probing = on;
+	c->ops->probe(c->ctx, entity, on);
+	if (!on || !c->stepping || !c->ops->current(c->ctx, entity, &current) ||
+	    current.observed == HEALTH_UNKNOWN)
+		return;
+	state = from_health(&current);
+	push_pending(c, &state, true);
+}
+
+static void path_probe(struct cluster *c, uint64_t entity, bool on)
+{
+	struct cluster_service *s = cluster_services_find(&c->services, entity);
+	static const union ip_addr none;
+
+	/* Nothing to ping at a service whose name has not been resolved. */
+	if (!s || s->path_probing == on || ip_addr_equal(&s->addr, &none))
+		return;
+	if (!on)
+		path_ping_remove(c->ping, s->path_slot);
+	else if (path_ping_add(c->ping, entity, &s->addr, &s->path_slot) < 0) {
+		log_err("cluster: no memory to watch the path to %s", s->name);
+		return;
+	}
+	s->path_probing = on;
+}
+
+static uint8_t observed_of(uint8_t state)
+{
+	switch (state) {
+	case SVC_UP:
+	case SVC_GOING_OUT:
+		return HEALTH_UP;
+	case SVC_DOWN:
+	case SVC_DOWN_GOING_OUT:
+		return HEALTH_DOWN;
+	default:
+		return HEALTH_UNKNOWN;
+	}
+}
+
+static void publish(struct cluster *c, const struct node_publish *p)
+{
+	const struct service_state *r = p->record;
+	static const union ip_addr none;
+	char reason[128];
+	struct cluster_state s = {
+		.entity = p->entity,
+		.observed = observed_of(p->state),
+		.reason = reason,
+		.response_us = r->response_us,
+		.load = r->load,
+		.load_over = r->flags & STATE_LOAD_OVER,
+		.has_address = !ip_addr_equal(&r->addr, &none),
+		.address = r->addr,
+		.owner = r->owner,
+		.view = r->view,
+		.own = p->own,
+	};
+
+	if (!cluster_services_find(&c->services, p->entity))
+		return;
+	snprintf(reason, sizeof(reason), "%s (from %s)",
+		 node_state_reason_text((enum state_reason)p->reason),
+		 cluster_show_node_name(c, r->owner));
+	c->ops->publish(c->ctx, &s);
+}
+
+static void trace(struct cluster *c, const struct node_trace *t)
+{
+	struct json_object *event;
+
+	if (!c->trace || !c->trace->wanted(c->trace_ctx))
+		return;
+	event = cluster_show_trace(c, t);
+	c->trace->event(c->trace_ctx, event);
+	json_object_put(event);
+}
+
+static void on_effect(void *ctx, const struct node_effect *e)
+{
+	struct cluster *c = ctx;
+
+	/* What relies on something that could not be kept must not happen. */
+	if (c->halted)
+		return;
+	switch (e->type) {
+	case NODE_EFFECT_PERSIST:
+		persist(c, e->durable);
+		break;
+	case NODE_EFFECT_SEND:
+		send_message(c, e);
+		break;
+	case NODE_EFFECT_VIEW:
+		announce_view(c, e->view);
+		break;
+	case NODE_EFFECT_PROBE:
+		cluster_step_probe(c, e->probe.entity, e->probe.on);
+		break;
+	case NODE_EFFECT_PATH_PROBE:
+		path_probe(c, e->probe.entity, e->probe.on);
+		break;
+	case NODE_EFFECT_PUBLISH:
+		publish(c, &e->publish);
+		break;
+	case NODE_EFFECT_TRACE:
+		trace(c, &e->trace);
+		break;
+	}
+}
+
+/* ---- events ----------------------------------------------------------- */
+
+static void step(struct cluster *c, struct node_event *event)
+{
+	const struct node_update update = { .emit = on_effect, .ctx = c };
+
+	assert(!c->stepping);
+	if (c->halted)
+		return;
+	event->now_ms = now_ms();
+	c->stepping = true;
+	node_step(c->node, event, &update);
+	c->stepping = false;
+}
+
+/* Nobody in the cluster knows the service's state: what this node remembers
+ * is better than nothing. Otherwise what its last owner said goes on. */
+static bool is_news(const struct cluster *c, const struct cluster_pending *p)
+{
+	struct node_service_status status;
+
+	return !p->took_over || (node_service_status(c->node, p->state.entity, &status) == 0 &&
+				 status.record.state == SVC_UNKNOWN);
+}
+
+/* States that came up while effects were carried out. */
+static void drain(struct cluster *c)
+{
+	/* Each of these steps may add more. */
+	for (size_t i = 0; i < c->n_pending; i++) {
+		struct cluster_pending p = c->pending[i];
+		struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &p.state };
+
+		if (is_news(c, &p))
+			step(c, &event);
+	}
+	c->n_pending = 0;
+}
+
+/* A step, and everything that follows from it. */
+void cluster_step_event(struct cluster *c, struct node_event *event)
+{
+	step(c, event);
+	drain(c);
+}
+
+void cluster_step_local(struct cluster *c, const struct cluster_state *s)
+{
+	const struct cluster_service *service = cluster_services_find(&c->services, s->entity);
+	struct service_state state = from_health(s);
+	struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &state };
+
+	if (!service || !service->probing)
+		return;
+	if (c->stepping) {
+		push_pending(c, &state, false);
+		return;
+	}
+	cluster_step_event(c, &event);
+	nnm_flush(c->nnm);
+}
