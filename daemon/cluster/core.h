@@ -44,7 +44,8 @@ enum record_flag {
 	RECORD_PATH_PROBING = 1 << 3,
 	RECORD_ACKED = 1 << 4, /* one update was acknowledged by all */
 	RECORD_PUBLISHED = 1 << 5,
-	RECORD_USED = 1 << 6, /* slot is taken */
+	RECORD_USED = 1 << 6,	/* slot is taken */
+	RECORD_WANTED = 1 << 7, /* added late: others may know its state */
 };
 
 /* What is measured by the master and not necessarily advertised. */
@@ -167,9 +168,12 @@ struct node {
 	uint32_t same; /* peers whose set equals ours: config_on is implied */
 	bool reassign;
 	uint32_t masters;
-	uint64_t claims_wait; /* when waiting claims are looked at; 0: none */
+	uint64_t claims_wait;  /* when waiting claims are looked at; 0: none */
+	uint64_t want_at;      /* when wanted records are looked at; 0: none */
+	uint32_t wanted;       /* records with RECORD_WANTED */
+	bool met;	       /* was connected to somebody in this life */
 	struct message *pulls; /* NODES_MAX */
-	uint32_t claim_seq; /* highest of services given up in this view */
+	uint32_t claim_seq;    /* highest of services given up in this view */
 	/* outbox.c */
 	uint32_t list_head[OUTBOX_LISTS], list_tail[OUTBOX_LISTS];
 	uint32_t stamp;

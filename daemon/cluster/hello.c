@@ -229,6 +229,8 @@ static void connect(struct node *node)
 		p->was_synced = synced;
 	}
 	node->connected = now;
+	if (now)
+		node->met = true;
 	assert(!(now & node_self(node)));
 	outbox_connected(node, now & ~before);
 }
@@ -244,8 +246,8 @@ void hello_tick(struct node *node)
 	else
 		grew = accuse(node);
 	connect(node);
-	/* An accusation is worth saying again: loss must not delay it by a whole
-	 * interval. */
+	/* An accusation is worth saying again: loss must not delay it by a
+	 * whole interval. */
 	if (grew)
 		node->hello_burst = ACCUSE_HELLOS;
 	if (!node->hello_burst && node->now < node->hello_at)

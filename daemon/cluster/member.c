@@ -70,8 +70,9 @@ bool member_ready(const struct node *node)
 
 	assert(node->o.configured);
 	assert(!(left & node_self(node)));
-	/* What it is going to claim, a newcomer could not have been told. */
-	if (node->claims_wait)
+	/* What it is going to claim, a newcomer could not have been told; what
+	 * it lacks, it could not use. */
+	if (owner_wanting(node))
 		return false;
 	for (i = 0; i < NODES_MAX; i++)
 		if (node->connected & 1u << i &&

@@ -19,6 +19,8 @@
 /* Three questions to the previous owner before a service counts as new. */
 #define CLAIM_PULL_MS 40
 #define CLAIM_WAIT_MS 120
+/* A wanted record is asked for this often. */
+#define WANT_MS 100
 
 bool owner_knows(const struct node *node, uint32_t peer, uint64_t digest)
 {
@@ -125,6 +127,7 @@ static void owner_claim(struct node *node, struct record *rec)
 	}
 	rec->flags |= RECORD_MASTER;
 	rec->flags &= ~RECORD_ACKED;
+	owner_unwant(node, rec);
 	rec->claim_at = 0;
 	node_trace(node, NODE_TRACE_MASTER, 0, s->entity, s->view, s->state);
 	owner_probe(node, rec, true);
@@ -166,6 +169,17 @@ static void pull_send(struct node *node, uint32_t peer)
 	node->pulls[peer].pull.n = 0;
 }
 
+static void pull_one(struct node *node, struct record *rec, uint32_t peer)
+{
+	struct msg_pull *pull = &node->pulls[peer].pull;
+
+	assert(peer < NODES_MAX);
+	assert(!rec->s.view);
+	pull->entity[pull->n++] = rec->s.entity;
+	if (pull->n == MSG_PULL_MAX)
+		pull_send(node, peer);
+}
+
 /* An owner that knows nothing about the service, while its previous owner may,
  * asks first and claims a little later: a node whose configuration gains the
  * service must not overwrite a known state with UNKNOWN. Waiting is safe: the
@@ -173,23 +187,80 @@ static void pull_send(struct node *node, uint32_t peer)
 static bool claim_waits(struct node *node, struct record *rec)
 {
 	uint32_t others = owner_having(node, rec) & node->connected;
-	struct msg_pull *pull;
 	int peer = rendezvous_first(rec->key, others);
 
 	assert(!(node->connected & node_self(node)));
 	assert(rec->flags & RECORD_CONFIGURED);
-	if (rec->s.view || peer < 0 ||
-	    !node->peer[peer].hello.record_digest ||
+	if (rec->s.view || peer < 0 || !node->peer[peer].hello.record_digest ||
 	    (rec->claim_at && node->now >= rec->claim_at))
 		return false;
 	if (!rec->claim_at)
 		rec->claim_at = node->now + CLAIM_WAIT_MS;
 	node->claims_wait = node->now + CLAIM_PULL_MS;
-	pull = &node->pulls[peer].pull;
-	pull->entity[pull->n++] = rec->s.entity;
-	if (pull->n == MSG_PULL_MAX)
-		pull_send(node, (uint32_t)peer);
+	pull_one(node, rec, (uint32_t)peer);
 	return true;
+}
+
+uint32_t owner_live(const struct node *node)
+{
+	uint32_t left = node->d.view.members & node->connected, live = 0;
+
+	assert(!(left & node_self(node)));
+	for (; left; left &= left - 1) {
+		uint32_t m = (uint32_t)__builtin_ctz(left);
+
+		assert(m < NODES_MAX);
+		if (node->d.view.incarnation[m] == node->peer[m].incarnation)
+			live |= 1u << m;
+	}
+	return live;
+}
+
+bool owner_wanting(const struct node *node)
+{
+	assert(node->wanted <= node->configured);
+	/* With nobody alive who could know, there is nothing to wait for. */
+	return node->claims_wait || (node->wanted && owner_live(node));
+}
+
+void owner_want(struct node *node, struct record *rec)
+{
+	assert(rec->flags & RECORD_CONFIGURED);
+	assert(!(rec->flags & RECORD_WANTED));
+	if (!node->met || rec->s.view)
+		return;
+	rec->flags |= RECORD_WANTED;
+	node->wanted++;
+	node->want_at = node->now;
+}
+
+void owner_unwant(struct node *node, struct record *rec)
+{
+	if (!(rec->flags & RECORD_WANTED))
+		return;
+	assert(node->wanted > 0);
+	assert(rec->flags & RECORD_CONFIGURED);
+	rec->flags &= ~RECORD_WANTED;
+	node->wanted--;
+}
+
+/* Masters send a service's state once; whoever forgot it with the service, or
+ * had no room to cache it, asks. This ends: a member that has the service means
+ * an owner, and what an owner claims it announces. */
+static void want_review(struct node *node, struct record *rec)
+{
+	uint32_t live = owner_live(node);
+	int peer = rendezvous_first(rec->key, owner_having(node, rec) & live);
+
+	assert(rec->flags & RECORD_WANTED);
+	assert(node->wanted > 0);
+	if (rec->s.view || (peer < 0 && live)) {
+		owner_unwant(node, rec); /* known, or nobody here has it */
+		return;
+	}
+	node->want_at = node->now + WANT_MS;
+	if (peer >= 0)
+		pull_one(node, rec, (uint32_t)peer);
 }
 
 void owner_tick(struct node *node)
@@ -200,6 +271,10 @@ void owner_tick(struct node *node)
 	assert(node->pulls);
 	if (node->claims_wait && node->now >= node->claims_wait) {
 		node->claims_wait = 0;
+		node->reassign = true;
+	}
+	if (node->want_at && node->now >= node->want_at) {
+		node->want_at = 0;
 		node->reassign = true;
 	}
 	if (node->reassign)
@@ -244,6 +319,8 @@ void owner_review_all(struct node *node)
 		if (!(rec->flags & RECORD_CONFIGURED))
 			continue;
 		path_review(node, rec);
+		if (rec->flags & RECORD_WANTED)
+			want_review(node, rec);
 		if (rec->flags & RECORD_MASTER && rec->s.owner == node->o.id)
 			sss_recompute(node, rec); /* members count */
 		owner_review(node, rec);

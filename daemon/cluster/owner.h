@@ -24,6 +24,16 @@ void owner_review(struct node *node, struct record *rec);
 /* The view, or what is known about configurations, changed: all services. */
 void owner_review_all(struct node *node);
 
+/* Connected members that are still in the life that was admitted. */
+uint32_t owner_live(const struct node *node);
+
+/* A service was added while others may know its state: it is asked for, and
+ * this node is not ready to be admitted until then (owner_wanting()). */
+void owner_want(struct node *node, struct record *rec);
+void owner_unwant(struct node *node, struct record *rec);
+
+bool owner_wanting(const struct node *node);
+
 /* Once per tick: asks for missing records, claims what has waited. */
 void owner_tick(struct node *node);
 

@@ -226,6 +226,7 @@ static bool receive_one(struct node *node, uint32_t peer,
 	}
 	node_trace(node, NODE_TRACE_ACCEPT, s->owner, s->entity, s->state,
 		   s->view << 16 | (s->seq & 0xffff));
+	owner_unwant(node, rec);
 	sss_publish(node, rec);
 	/* Ours by the current view, though another was master in between. */
 	owner_review(node, rec);
@@ -337,6 +338,8 @@ void sss_service_set(struct node *node, const struct node_service *service)
 	if (rec->s.view)
 		node_trace(node, NODE_TRACE_UNCACHE, 0, rec->s.entity,
 			   rec->s.state, 0);
+	else
+		owner_want(node, rec);
 	path_review(node, rec);
 	sss_publish(node, rec);
 	owner_review(node, rec);
@@ -352,6 +355,7 @@ void sss_service_del(struct node *node, uint64_t entity)
 	owner_set_changes(node, false);
 	if (rec->flags & RECORD_MASTER)
 		owner_release(node, rec);
+	owner_unwant(node, rec);
 	owner_probe(node, rec, false);
 	path_stop(node, rec);
 	outbox_cancel(node, rec, CHANNEL_STATE);
