@@ -346,6 +346,25 @@ static void want_view(struct node *node, const struct judge *j,
 	}
 }
 
+/* Taken out by order, but nobody else is left: goes on until somebody has taken
+ * over, and brings that one up to date like any other member. */
+static void keep_the_last(const struct node *node, struct judge *j)
+{
+	uint32_t left = j->excluded;
+
+	assert(!j->live);
+	for (; left; left &= left - 1) {
+		uint32_t n = (uint32_t)__builtin_ctz(left);
+
+		assert(node->d.view.members & 1u << n);
+		if (node->reason[n] == NODE_REASON_LEFT ||
+		    node->reason[n] == NODE_REASON_PASSIVE ||
+		    node->reason[n] == NODE_REASON_SPARE)
+			j->live |= 1u << n;
+	}
+	j->excluded &= ~j->live;
+}
+
 static void judge_all(struct node *node, struct judge *j)
 {
 	uint32_t i, members = node->d.view.members;
@@ -362,6 +381,8 @@ static void judge_all(struct node *node, struct judge *j)
 		else
 			j->excluded |= 1u << i;
 	}
+	if (!j->live)
+		keep_the_last(node, j);
 	for (i = 0; i < NODES_MAX; i++) {
 		uint32_t bit = 1u << i;
 
@@ -375,6 +396,8 @@ static void judge_all(struct node *node, struct judge *j)
 		node->reason[i] = judge_candidate(node, j, i);
 	}
 	choose_spares(node, j);
+	if (!j->live && !j->candidates)
+		keep_the_last(node, j);
 	assert(!(j->live & j->excluded));
 	assert(!(j->live & j->candidates));
 }

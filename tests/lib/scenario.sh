@@ -31,11 +31,26 @@ RANDOM=$SEED
 scenario_up() {
 	say "mode $MODE, set-up $SETUP, $ARMS arm(s), $QUEUES queue(s), $ENGINES engines, seed $SEED"
 	netns_up
+	scenario_smooth
 	servers_up
 	echoes_up
 	node_config >"$RUN/sluice.json"
 	sluiced_up "$RUN/sluice.json" "$ENGINES"
 	until_true 20 node_serves || fail "no answer through the VIPs"
+}
+
+# Bursts of TCP are spread before they reach the node. XDP transmits into a
+# ring of 256 places at the far end of a veth, with no way to push back: what
+# four queues of 64 packets each put there in one turn is more than is taken
+# out, and the kernel drops the rest. Without this, ethtool -S showed 3 166
+# xdp_xmit_errors in 1.35 million packets, and 8 of 30 034 datagrams missing.
+scenario_smooth() {
+	local dev
+	for dev in eth0 eth1; do
+		[ $dev = eth0 ] || [ "$ARMS" = 2 ] || continue
+		in_ns "$FABRIC" tc qdisc replace dev "node-$dev" root \
+			tbf rate 400mbit burst 16k limit 64m
+	done
 }
 
 scenario_sources() {
@@ -131,8 +146,8 @@ scenario_accounts() {
 	load_table udp
 	cat "$RUN/udp.log"
 	load_sound web
-	for p in steady swap daemon drain scale end; do
-		scenario_lost_at_most "$p" "${LOST_QUIET:-5}"
+	for p in start steady swap daemon drain scale end; do
+		scenario_lost_at_most "$p" 0
 	done
 	# One batch per death; a stopped engine holds up to a ring of them until
 	# its silence is noticed, but only of new flows: there are none here.

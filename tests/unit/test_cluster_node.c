@@ -74,6 +74,29 @@ static void test_orders_outlive_a_restart(void **state)
 	assert_int_equal(members(0), 7);
 }
 
+static void test_the_last_member_stays_until_replaced(void **state)
+{
+	struct service_state s = {.entity = 5, .state = SVC_UP};
+	uint32_t i;
+
+	start(3);
+	service_all(5, 0, 0);
+	pass(400);
+	for (i = 0; i < 3; i++)
+		local(i, &s);
+	pass(100);
+	for (i = 0; i < 3; i++)
+		admin(i, ADMIN_LEAVING);
+	pass(1000);
+	assert_int_not_equal(members(0), 0);
+	i = !members(0) ? 0 : (uint32_t)__builtin_ctz(members(0));
+	admin((i + 1) % 3, ADMIN_ACTIVE);
+	pass(1500);
+	assert_int_equal(members(0), 1u << (i + 1) % 3);
+	assert_int_equal(probers(5), 1u << (i + 1) % 3);
+	assert_int_equal(status(i, 5).record.state, SVC_UP);
+}
+
 static void test_configured_set_follows_a_majority(void **state)
 {
 	uint32_t i;
@@ -248,6 +271,7 @@ int main(void)
 		T(test_dead_node_is_excluded_in_time),
 		T(test_spare_stands_in_for_an_active_node),
 		T(test_orders_outlive_a_restart),
+		T(test_the_last_member_stays_until_replaced),
 		T(test_configured_set_follows_a_majority),
 		T(test_restart_is_a_new_member),
 		T(test_messages_of_a_former_life_are_refused),

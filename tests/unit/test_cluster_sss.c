@@ -99,6 +99,25 @@ static void test_cache_is_bounded_and_healed(void **state)
 	assert_int_equal(lacks, 0);
 }
 
+static void test_a_service_added_again_is_asked_for(void **state)
+{
+	struct service_state s = {.entity = 5, .state = SVC_UP};
+	struct node_event del = {.type = NODE_EVENT_SERVICE_DEL, .entity = 5};
+	uint32_t other;
+
+	start(3);
+	service_all(5, 0, 0);
+	pass(400);
+	local(owner_of(5), &s);
+	pass(100);
+	other = (owner_of(5) + 1) % 3;
+	step(other, &del);
+	service(other, 5, 0, NODE_SERVICE_READY);
+	assert_int_equal(status(other, 5).record.view, 0);
+	pass(50);
+	assert_int_equal(w.published[other][5], SVC_UP);
+}
+
 static void test_retransmitted_until_acknowledged(void **state)
 {
 	struct service_state s = {.entity = 5, .state = SVC_UP};
@@ -297,6 +316,7 @@ int main(void)
 		T(test_only_the_master_is_believed),
 		T(test_not_ready_service_is_stored_but_not_used),
 		T(test_cache_is_bounded_and_healed),
+		T(test_a_service_added_again_is_asked_for),
 		T(test_retransmitted_until_acknowledged),
 		T(test_newest_only_is_queued),
 		T(test_metrics_are_sent_when_they_matter),
