@@ -35,7 +35,8 @@ struct datapath {
 };
 
 /* Takes the pinned program if it is the one that would be loaded; else loads
- * it on the pinned maps, or new ones, which it pins. Attaches nothing. 0, or -errno with *e filled. */
+ * it on the pinned maps, or new ones, which it pins. Attaches nothing. 0, or
+ * -errno with *e filled. */
 int datapath_open(struct datapath *dp, const char *bpffs,
 		  const struct config *config, struct config_error *e);
 

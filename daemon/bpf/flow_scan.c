@@ -2,9 +2,9 @@
 /*
  * Why a pass proves that a number is unused: numbers marked `left` were
  * leaving a grace period before the pass began (arm), so whoever looked at
- * them before has finished and nobody makes new entries with them; an entry that exists stays in its way until it ends, so
- * a pass that reads every way meets it. Entries being written count as
- * mentioning whatever they hold.
+ * them before has finished and nobody makes new entries with them; an entry
+ * that exists stays in its way until it ends, so a pass that reads every way
+ * meets it. Entries being written count as mentioning whatever they hold.
  */
 #include "bpf/flow_scan.h"
 

@@ -148,11 +148,9 @@ static enum http_reply_result end_header(struct http_reply *reply)
 	return HTTP_REPLY_HEADER;
 }
 
-/* One byte of status line or header. */
-static enum http_reply_result header_byte(struct http_reply *reply, uint8_t c)
+/* One byte of the status line. */
+static enum http_reply_result status_byte(struct http_reply *reply, uint8_t c)
 {
-	if (++reply->header_len > HTTP_REPLY_HEADER_MAX)
-		return HTTP_REPLY_BIG;
 	switch (reply->state) {
 	case S_VERSION:
 		if (reply->match < sizeof(version) - 1 ?
@@ -177,7 +175,7 @@ static enum http_reply_result header_byte(struct http_reply *reply, uint8_t c)
 			reply->match = 0;
 		}
 		return HTTP_REPLY_MORE;
-	case S_PHRASE:
+	default: /* S_PHRASE */
 		/* A fourth digit would make another number of it. */
 		if (reply->match == 0 && c != ' ' && c != '\r' && c != '\n')
 			return HTTP_REPLY_BAD;
@@ -185,6 +183,19 @@ static enum http_reply_result header_byte(struct http_reply *reply, uint8_t c)
 		if (c == '\n')
 			reply->state = S_LINE;
 		return HTTP_REPLY_MORE;
+	}
+}
+
+/* One byte of status line or header. */
+static enum http_reply_result header_byte(struct http_reply *reply, uint8_t c)
+{
+	if (++reply->header_len > HTTP_REPLY_HEADER_MAX)
+		return HTTP_REPLY_BIG;
+	switch (reply->state) {
+	case S_VERSION:
+	case S_STATUS:
+	case S_PHRASE:
+		return status_byte(reply, c);
 	case S_LINE:
 		if (c == '\r') {
 			reply->state = S_END;
