@@ -104,7 +104,8 @@ struct flow {
 	__u32 hash;	/* of the packet that finds it */
 	__u32 activity; /* a hint: lost updates only shift a time-out */
 	__u32 lock;	/* way 0, even set: the pair's lock; way 1: bit 0: this
-			   set has overflowed; others: 0 */
+			   set has overflowed; way 2: when its pair had no
+			   room (flowtab.h); others: 0 */
 	struct flow_key key;
 	/* The twin's key: FORWARD: the NAT port and the index of the NAT
 	 * address; REVERSE: the client's address, port and the vserver.

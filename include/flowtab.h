@@ -20,7 +20,9 @@
  *
  * Eviction, in a set without a free way: 1. an entry that timed out, 2. (after
  * the other set was tried for a free way and for 1.) closed by FIN or RST,
- * 3. TCP not established, 4. any; the longest idle one first.
+ * 3. TCP not established, 4. any; the longest idle one first. For 2. and 3. a
+ * trial of the other set counts for a second: under a flood of new flows it
+ * would cost more than all the rest.
  */
 #ifndef SLUICE_FLOWTAB_H
 #define SLUICE_FLOWTAB_H
@@ -345,7 +347,7 @@ flowtab_look_over(const struct flowtab *tab, const struct flow_set *set,
 	__u32 best = 0, i;
 
 	for (i = 0; i < FLOW_WAYS; i++) {
-		__u32 way = (hash + i) % FLOW_WAYS, score, rule, tcp;
+		__u32 way = (hash + i) % FLOW_WAYS, age, rule, score, tcp;
 		const struct flow *f = &set->way[way];
 		__u32 state = FLOW_WORD_STATE(read_once(f->word));
 
@@ -358,7 +360,9 @@ flowtab_look_over(const struct flowtab *tab, const struct flow_set *set,
 			continue;
 		tcp = f->key.proto == 6 ? FLOW_ACTIVITY_TCP(f->activity) :
 					  FLOW_TCP_NONE;
-		if (flow_expired(f, flowtab_vserver(tab, flow_vserver(f)),
+		age = flow_age(f->activity, now_tick);
+		if (age > FLOW_ACTIVITY_SLACK &&
+		    flow_expired(f, flowtab_vserver(tab, flow_vserver(f)),
 				 now_tick))
 			rule = FLOWTAB_EVICT_IDLE;
 		else if (tcp >= FLOW_TCP_FIN)
@@ -367,7 +371,7 @@ flowtab_look_over(const struct flowtab *tab, const struct flow_set *set,
 			rule = FLOWTAB_EVICT_HALF;
 		else
 			rule = FLOWTAB_EVICT_LIVE;
-		score = (8 - rule) << 24 | flow_age(f->activity, now_tick);
+		score = (8 - rule) << 24 | age;
 		if (score > best) {
 			best = score;
 			found.way = way;
@@ -375,6 +379,19 @@ flowtab_look_over(const struct flowtab *tab, const struct flow_set *set,
 		}
 	}
 	return found;
+}
+
+/* Way 2's `lock`: when the other set was last found without room, in ticks,
+ * with a bit above them that says so. A hint: it may be lost or late. */
+#define FLOWTAB_TRIED (1u << 24)
+
+static __always_inline bool flowtab_tried(const struct flow_set *home,
+					  __u32 now_tick)
+{
+	__u32 tried = read_once(home->way[2].lock);
+
+	return (tried & FLOWTAB_TRIED) &&
+	       flow_age(tried, now_tick) <= FLOW_TICKS_PER_S;
 }
 
 /* Home, then the other set of the pair, then eviction at home. */
@@ -392,12 +409,18 @@ flowtab_choose(const struct flowtab *tab, struct flow_set *home,
 		ch->evict = (__u8)at_home.rule;
 		return &home->way[at_home.way];
 	}
+	if (at_home.way < FLOW_WAYS && at_home.rule < FLOWTAB_EVICT_LIVE &&
+	    flowtab_tried(home, now_tick)) {
+		ch->evict = (__u8)at_home.rule;
+		return &home->way[at_home.way];
+	}
 	there = flowtab_look_over(tab, other, hash, now_tick);
 	if (there.way < FLOW_WAYS && there.rule <= FLOWTAB_EVICT_IDLE) {
 		ch->evict = (__u8)there.rule;
 		ch->overflow = 1;
 		return &other->way[there.way];
 	}
+	write_once(home->way[2].lock, FLOWTAB_TRIED | now_tick);
 	if (at_home.way >= FLOW_WAYS)
 		return NULL; /* eight claims of writers not yet cleaned up */
 	ch->evict = (__u8)at_home.rule;

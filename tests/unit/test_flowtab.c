@@ -203,6 +203,27 @@ static void test_eviction_order(void **state)
 	evicts(4, 5, FLOWTAB_EVICT_LIVE, false);
 }
 
+/* A full pair's other set is not looked at again for a second, but before an
+ * established flow goes. */
+static void test_other_set_is_tried_once_a_second(void **state)
+{
+	reset();
+	fill(6, FLOW_TCP_SYN);
+	for (uint32_t w = 0; w < FLOW_WAYS; w++)
+		age(6, w, FLOW_TCP_SYN, w < 4 ? 4 : 2);
+	evicts(6, 2, FLOWTAB_EVICT_HALF, false);
+	age(7, 4, FLOW_TCP_ESTABLISHED, 5000);
+	evicts(6, 3, FLOWTAB_EVICT_HALF, false);
+	now += 2000000000ull;
+	evicts(6, 8 + 4, FLOWTAB_EVICT_IDLE, true);
+	/* Tried in vain again, then nothing but established flows at home. */
+	evicts(6, 0, FLOWTAB_EVICT_HALF, false);
+	for (uint32_t w = 0; w < FLOW_WAYS; w++)
+		age(6, w, FLOW_TCP_ESTABLISHED, 0);
+	age(7, 5, FLOW_TCP_ESTABLISHED, 5000);
+	evicts(6, 8 + 5, FLOWTAB_EVICT_IDLE, true);
+}
+
 static void test_overflow(void **state)
 {
 	struct flowtab_change ch;
@@ -406,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_against_list),
 		cmocka_unit_test(test_eviction_order),
+		cmocka_unit_test(test_other_set_is_tried_once_a_second),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_compact),
 		cmocka_unit_test(test_locks),
