@@ -106,7 +106,9 @@ flowtab_vserver(const struct flowtab *tab, __u32 id)
 	return bpf_map_lookup_elem(&vservers, &id);
 }
 #define FLOWTAB_SPINS 16
+#define FLOWTAB_SUBPROG SUBPROG
 #else
+#define FLOWTAB_SUBPROG static inline
 static inline struct flow_set *flowtab_set(const struct flowtab *tab,
 					   __u32 index)
 {
@@ -327,55 +329,62 @@ static __always_inline void flowtab_abandon(struct flow *f, __u32 busy)
 
 /* ---- insertion ---------------------------------------------------------- */
 
-/* What a look over a set found: a free way, or the best one to evict. */
-struct flowtab_survey {
-	__u32 way;  /* FLOW_WAYS: neither */
-	__u32 rule; /* FLOWTAB_FREE, or who would go: FLOWTAB_EVICT_* */
-};
+/* What a look over a set found: a way, free or the best one to evict, and who
+ * would go. One word, so that BPF can return it. */
+#define FLOWTAB_FOUND(way, rule) ((way) | (rule) << 8)
+#define FLOWTAB_FOUND_WAY(found) ((found) & 0xff) /* FLOW_WAYS: none */
+#define FLOWTAB_FOUND_RULE(found) ((found) >> 8)  /* enum flowtab_evict */
 
-#define FLOWTAB_FREE 0
+/* Out of line in BPF, as what follows: the verifier walks each once. */
+FLOWTAB_SUBPROG int flowtab_timed_out(const struct flowtab *tab,
+				      const struct flow *f, __u32 now_tick)
+{
+	return tab && f &&
+	       flow_expired(f, flowtab_vserver(tab, flow_vserver(f)), now_tick);
+}
+
+/* enum flowtab_evict by TCP state, four bits each: no branches for the
+ * verifier to follow. */
+#define FLOWTAB_RULES                                                          \
+	((__u32)FLOWTAB_EVICT_LIVE << 4 * FLOW_TCP_NONE |                      \
+	 (__u32)FLOWTAB_EVICT_HALF << 4 * FLOW_TCP_SYN |                       \
+	 (__u32)FLOWTAB_EVICT_LIVE << 4 * FLOW_TCP_ESTABLISHED |               \
+	 (__u32)FLOWTAB_EVICT_CLOSED << 4 * FLOW_TCP_FIN |                     \
+	 (__u32)FLOWTAB_EVICT_CLOSED << 4 * FLOW_TCP_RST)
 
 /*
  * The first free way in probe order, else the best to evict: one number per
  * entry decides, rule in the top bits, idle ticks below.
  */
-static __always_inline struct flowtab_survey
-flowtab_look_over(const struct flowtab *tab, const struct flow_set *set,
-		  __u32 hash, __u32 now_tick)
+FLOWTAB_SUBPROG __u32 flowtab_look_over(const struct flowtab *tab,
+					const struct flow_set *set, __u32 hash,
+					__u32 now_tick)
 {
-	struct flowtab_survey found = { .way = FLOW_WAYS };
-	__u32 best = 0, i;
+	__u32 found = FLOWTAB_FOUND(FLOW_WAYS, 0), best = 0, i;
 
+	if (!tab || !set)
+		return found;
 	for (i = 0; i < FLOW_WAYS; i++) {
-		__u32 way = (hash + i) % FLOW_WAYS, age, rule, score, tcp;
+		__u32 way = (hash + i) % FLOW_WAYS, activity, age, rule, score;
 		const struct flow *f = &set->way[way];
 		__u32 state = FLOW_WORD_STATE(read_once(f->word));
 
-		if (state <= FLOW_DEAD) {
-			found.way = way;
-			found.rule = FLOWTAB_FREE;
-			return found;
-		}
+		if (state <= FLOW_DEAD)
+			return FLOWTAB_FOUND(way, FLOWTAB_EVICT_NONE);
 		if (state != FLOW_LIVE)
 			continue;
-		tcp = f->key.proto == 6 ? FLOW_ACTIVITY_TCP(f->activity) :
-					  FLOW_TCP_NONE;
-		age = flow_age(f->activity, now_tick);
+		activity = read_once(f->activity);
+		age = flow_age(activity, now_tick);
+		rule = FLOWTAB_RULES >> 4 * (FLOW_ACTIVITY_TCP(activity) & 7) &
+		       7;
+		/* No time-out is that short: the vserver need not be asked. */
 		if (age > FLOW_ACTIVITY_SLACK &&
-		    flow_expired(f, flowtab_vserver(tab, flow_vserver(f)),
-				 now_tick))
+		    flowtab_timed_out(tab, f, now_tick))
 			rule = FLOWTAB_EVICT_IDLE;
-		else if (tcp >= FLOW_TCP_FIN)
-			rule = FLOWTAB_EVICT_CLOSED;
-		else if (tcp == FLOW_TCP_SYN)
-			rule = FLOWTAB_EVICT_HALF;
-		else
-			rule = FLOWTAB_EVICT_LIVE;
 		score = (8 - rule) << 24 | age;
 		if (score > best) {
 			best = score;
-			found.way = way;
-			found.rule = rule;
+			found = FLOWTAB_FOUND(way, rule);
 		}
 	}
 	return found;
@@ -400,31 +409,28 @@ flowtab_choose(const struct flowtab *tab, struct flow_set *home,
 	       struct flow_set *other, __u32 hash, __u32 now_tick,
 	       struct flowtab_change *ch)
 {
-	struct flowtab_survey at_home, there;
+	__u32 found, way, rule, there;
 
 	ch->evict = FLOWTAB_EVICT_NONE;
 	ch->overflow = 0;
-	at_home = flowtab_look_over(tab, home, hash, now_tick);
-	if (at_home.way < FLOW_WAYS && at_home.rule <= FLOWTAB_EVICT_IDLE) {
-		ch->evict = (__u8)at_home.rule;
-		return &home->way[at_home.way];
+	found = flowtab_look_over(tab, home, hash, now_tick);
+	way = FLOWTAB_FOUND_WAY(found);
+	rule = FLOWTAB_FOUND_RULE(found);
+	if (way == FLOW_WAYS || rule == FLOWTAB_EVICT_LIVE ||
+	    (rule > FLOWTAB_EVICT_IDLE && !flowtab_tried(home, now_tick))) {
+		there = flowtab_look_over(tab, other, hash, now_tick);
+		if (FLOWTAB_FOUND_WAY(there) < FLOW_WAYS &&
+		    FLOWTAB_FOUND_RULE(there) <= FLOWTAB_EVICT_IDLE) {
+			ch->evict = (__u8)FLOWTAB_FOUND_RULE(there);
+			ch->overflow = 1;
+			return &other->way[FLOWTAB_FOUND_WAY(there)];
+		}
+		write_once(home->way[2].lock, FLOWTAB_TRIED | now_tick);
 	}
-	if (at_home.way < FLOW_WAYS && at_home.rule < FLOWTAB_EVICT_LIVE &&
-	    flowtab_tried(home, now_tick)) {
-		ch->evict = (__u8)at_home.rule;
-		return &home->way[at_home.way];
-	}
-	there = flowtab_look_over(tab, other, hash, now_tick);
-	if (there.way < FLOW_WAYS && there.rule <= FLOWTAB_EVICT_IDLE) {
-		ch->evict = (__u8)there.rule;
-		ch->overflow = 1;
-		return &other->way[there.way];
-	}
-	write_once(home->way[2].lock, FLOWTAB_TRIED | now_tick);
-	if (at_home.way >= FLOW_WAYS)
+	if (way >= FLOW_WAYS)
 		return NULL; /* eight claims of writers not yet cleaned up */
-	ch->evict = (__u8)at_home.rule;
-	return &home->way[at_home.way];
+	ch->evict = (__u8)rule;
+	return &home->way[way];
 }
 
 /* Everything but word and lock. The way is claimed. */
