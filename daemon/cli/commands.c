@@ -235,6 +235,8 @@ static const struct cli_column iface_columns[] = {
 	{ "QUEUES", "queues", CLI_COUNT },
 	{ "MODE", "mode", CLI_TEXT },
 	{ "ATTACHED BY", "attached_by", CLI_TEXT },
+	{ "RX DROPS", "rx_dropped", CLI_COUNT },
+	{ "TX DROPS", "tx_dropped", CLI_COUNT },
 	{ "NOTE", "reason", CLI_TEXT },
 };
 VIEW(iface_view, iface_columns, .list = "interfaces");

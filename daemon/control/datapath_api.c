@@ -16,6 +16,7 @@
 #include "hash.h"
 #include "util/addr_text.h"
 #include "util/log.h"
+#include "util/netif.h"
 #include "version.h"
 
 static const struct {
@@ -155,6 +156,7 @@ static void get_datapath(void *ctx, const struct api_request *request,
 	const struct datapath_api *d = ctx;
 	const struct datapath *dp = d->apply->dp;
 	struct json_object *list, *o;
+	uint64_t rx, tx;
 	size_t i;
 
 	reply->json = json_object_new_object();
@@ -182,6 +184,10 @@ static void get_datapath(void *ctx, const struct api_request *request,
 		json_add_str(o, "attached_by", attach_how_name(a->how));
 		json_add_bool(o, "adopted", a->adopted);
 		json_add_int(o, "program", a->prog_id);
+		if (!netif_drops(a->ifindex, &rx, &tx)) {
+			json_add_int(o, "rx_dropped", rx);
+			json_add_int(o, "tx_dropped", tx);
+		}
 		if (a->note[0])
 			json_add_str(o, "reason", a->note);
 		json_object_array_add(list, o);

@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -50,6 +53,55 @@ int netif_mac(const char *name, uint8_t ret[6])
 
 	if (!err)
 		memcpy(ret, ifr.ifr_hwaddr.sa_data, 6);
+	return err;
+}
+
+static int take_stats(const struct nlmsghdr *nlh, void *ctx)
+{
+	struct rtnl_link_stats64 *ret = ctx;
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct if_stats_msg)) {
+		size_t len = mnl_attr_get_payload_len(attr);
+
+		if (mnl_attr_get_type(attr) != IFLA_STATS_LINK_64)
+			continue;
+		/* Newer kernels send more fields, older ones fewer. */
+		memcpy(ret, mnl_attr_get_payload(attr),
+		       len < sizeof(*ret) ? len : sizeof(*ret));
+		return MNL_CB_STOP;
+	}
+	return MNL_CB_OK;
+}
+
+int netif_drops(uint32_t ifindex, uint64_t *ret_rx, uint64_t *ret_tx)
+{
+	char buf[MNL_SOCKET_BUFFER_SIZE];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtnl_link_stats64 stats = { 0 };
+	struct if_stats_msg *msg;
+	struct mnl_socket *socket;
+	ssize_t len;
+	int err = 0;
+
+	socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!socket)
+		return -errno;
+	nlh->nlmsg_type = RTM_GETSTATS;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	nlh->nlmsg_seq = 1;
+	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
+	msg->ifindex = ifindex;
+	msg->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ||
+	    mnl_socket_sendto(socket, nlh, nlh->nlmsg_len) < 0 ||
+	    (len = mnl_socket_recvfrom(socket, buf, sizeof(buf))) < 0 ||
+	    mnl_cb_run(buf, (size_t)len, 1, mnl_socket_get_portid(socket),
+		       take_stats, &stats) < 0)
+		err = -errno;
+	mnl_socket_close(socket);
+	*ret_rx = stats.rx_dropped;
+	*ret_tx = stats.tx_dropped;
 	return err;
 }
 

@@ -84,3 +84,15 @@ for m in dsr-ipip dsr-gue; do
 			fail "$m: no sender was told that its packets are too big"
 	)
 done
+
+# What the next link does not take, XDP cannot wait for: an operator sees it.
+(
+	MODE=nat ARMS=2
+	. "$lib/scenario.sh"
+	scenario_up
+	dropped() { cli -j datapath show | jq '.interfaces[] | select(.name == "eth0") | .tx_dropped'; }
+	before=$(dropped)
+	in_ns "$FABRIC" ip link set node-eth0 mtu 1000
+	client curl -s -m 2 -o /dev/null "http://$VIP4/64k" && fail "a link of 1000 bytes passes 1500"
+	[ "$(dropped)" -gt "$before" ] || fail "what the link does not take is not shown"
+)
