@@ -8,13 +8,13 @@
 
 #include "compiler.h"
 #include "maps.h"
+#include "verdict.h"
 #include "flowtab.h"
 #include "fragment.h"
 #include "lb.h"
 #include "parse.h"
 #include "scratch.h"
 #include "steer_opts.h"
-#include "verdict.h"
 
 /* Adds to svc_load.conns; wraps below 0 while others count (map_abi.h). */
 static __always_inline void flows_conns(__u32 service, bool opened)
@@ -36,21 +36,19 @@ static __always_inline struct flow *
 flows_find(__u32 hash, const union ip_addr *peer, __u64 tail, struct flow *copy)
 {
 	struct flowtab tab = { .mask = flow_mask };
-	__u32 index = flowtab_set_index(&tab, hash), raced = 0;
+	__u32 index = flowtab_set_index(&tab, hash);
 	struct flow_set *set = flowtab_set(&tab, index);
 	struct flow *f;
 
 	if (!set)
 		return NULL;
-	f = flowtab_probe(set, hash, peer, tail, true, copy, &raced);
+	f = flowtab_probe(set, hash, peer, tail, true, copy, NULL);
 	if (unlikely(!f) && flowtab_overflowed(set)) {
 		set = flowtab_set(&tab, index ^ 1);
 		if (set)
 			f = flowtab_probe(set, hash, peer, tail, true, copy,
-					  &raced);
+					  NULL);
 	}
-	if (unlikely(raced))
-		count(CNT_FLOW_RETRY);
 	return f;
 }
 

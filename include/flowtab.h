@@ -107,8 +107,12 @@ flowtab_vserver(const struct flowtab *tab, __u32 id)
 }
 #define FLOWTAB_SPINS 16
 #define FLOWTAB_SUBPROG SUBPROG
+/* Counted where it happens: a variable that lives on would multiply the states
+ * that the verifier has to walk. */
+#define FLOWTAB_RACED(raced) count(CNT_FLOW_RETRY)
 #else
 #define FLOWTAB_SUBPROG static inline
+#define FLOWTAB_RACED(raced) (*(raced) += 1)
 static inline struct flow_set *flowtab_set(const struct flowtab *tab,
 					   __u32 index)
 {
@@ -135,8 +139,9 @@ static inline __u64 flowtab_now_ns(void)
 /*
  * The LIVE entry of one set with this key, or NULL. What the caller needs of
  * the entry is read between two equal reads of its word: `copy` gets key-less
- * fields (activity, service, pair_*); pair_addr only if want_pair. *raced is
- * counted up if an entry changed meanwhile: that is a miss.
+ * fields (activity, service, pair_*); pair_addr only if want_pair. An entry
+ * that changed meanwhile is a miss, and counted: in *raced by processes, in
+ * flow_retry by XDP, where raced is unused.
  */
 static __always_inline struct flow *
 flowtab_probe(struct flow_set *set, __u32 hash, const union ip_addr *peer,
@@ -169,7 +174,7 @@ flowtab_probe(struct flow_set *set, __u32 hash, const union ip_addr *peer,
 		}
 		read_barrier();
 		if (read_once(f->word) != word) {
-			*raced += 1;
+			FLOWTAB_RACED(raced);
 			continue;
 		}
 		copy->word = word;
