@@ -46,6 +46,7 @@ enum record_flag {
 	RECORD_PUBLISHED = 1 << 5,
 	RECORD_USED = 1 << 6,	/* slot is taken */
 	RECORD_WANTED = 1 << 7, /* added late: others may know its state */
+	RECORD_ASKED = 1 << 8,	/* and one of those here does, perhaps */
 };
 
 /* What is measured by the master and not necessarily advertised. */
@@ -171,6 +172,7 @@ struct node {
 	uint64_t claims_wait;  /* when waiting claims are looked at; 0: none */
 	uint64_t want_at;      /* when wanted records are looked at; 0: none */
 	uint32_t wanted;       /* records with RECORD_WANTED */
+	uint32_t asked;	       /* and RECORD_ASKED */
 	bool met;	       /* was connected to somebody in this life */
 	struct message *pulls; /* NODES_MAX */
 	uint32_t claim_seq;    /* highest of services given up in this view */

@@ -232,6 +232,8 @@ static void connect(struct node *node)
 	if (now)
 		node->met = true;
 	assert(!(now & node_self(node)));
+	if (now & ~before)
+		owner_met(node);
 	outbox_connected(node, now & ~before);
 }
 

@@ -388,11 +388,13 @@ static void judge_all(struct node *node, struct judge *j)
 
 		if (j->live & bit)
 			continue;
-		if (members & bit && node->reason[i] != NODE_REASON_RESTARTED &&
-		    node->reason[i] != NODE_REASON_SILENT)
+		/* A life that is a member stays or goes: were it taken out and
+		 * in again by one view, those admitted with it would not have
+		 * been told what it knows. Another life: excluded first. */
+		if (members & bit &&
+		    (j->live || incarnation_of(node, i) ==
+					node->d.view.incarnation[i]))
 			continue;
-		if (members & bit && j->live)
-			continue; /* excluded first */
 		node->reason[i] = judge_candidate(node, j, i);
 	}
 	choose_spares(node, j);

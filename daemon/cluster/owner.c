@@ -219,8 +219,9 @@ uint32_t owner_live(const struct node *node)
 bool owner_wanting(const struct node *node)
 {
 	assert(node->wanted <= node->configured);
+	assert(node->asked <= node->wanted);
 	/* With nobody alive who could know, there is nothing to wait for. */
-	return node->claims_wait || (node->wanted && owner_live(node));
+	return node->claims_wait || (node->asked && owner_live(node));
 }
 
 void owner_want(struct node *node, struct record *rec)
@@ -229,9 +230,20 @@ void owner_want(struct node *node, struct record *rec)
 	assert(!(rec->flags & RECORD_WANTED));
 	if (!node->met || rec->s.view)
 		return;
-	rec->flags |= RECORD_WANTED;
+	rec->flags |= RECORD_WANTED | RECORD_ASKED;
 	node->wanted++;
+	node->asked++;
 	node->want_at = node->now;
+}
+
+static void want_asked(struct node *node, struct record *rec, bool on)
+{
+	assert(rec->flags & RECORD_WANTED);
+	assert(node->asked <= node->wanted);
+	if (on == !!(rec->flags & RECORD_ASKED))
+		return;
+	rec->flags ^= RECORD_ASKED;
+	node->asked += on ? 1 : -1u;
 }
 
 void owner_unwant(struct node *node, struct record *rec)
@@ -240,8 +252,17 @@ void owner_unwant(struct node *node, struct record *rec)
 		return;
 	assert(node->wanted > 0);
 	assert(rec->flags & RECORD_CONFIGURED);
+	want_asked(node, rec, false);
 	rec->flags &= ~RECORD_WANTED;
 	node->wanted--;
+}
+
+void owner_met(struct node *node)
+{
+	assert(!(node->connected & node_self(node)));
+	assert(node->asked <= node->wanted);
+	if (node->wanted)
+		owner_review_all(node);
 }
 
 /* Masters send a service's state once; whoever forgot it with the service, or
@@ -254,10 +275,13 @@ static void want_review(struct node *node, struct record *rec)
 
 	assert(rec->flags & RECORD_WANTED);
 	assert(node->wanted > 0);
-	if (rec->s.view || (peer < 0 && live)) {
-		owner_unwant(node, rec); /* known, or nobody here has it */
+	if (rec->s.view) {
+		owner_unwant(node, rec);
 		return;
 	}
+	/* Nobody here has it: nothing to wait for. Its master may be away and
+	 * come back, and has told this node already, as it thinks. */
+	want_asked(node, rec, peer >= 0 || !live);
 	node->want_at = node->now + WANT_MS;
 	if (peer >= 0)
 		pull_one(node, rec, (uint32_t)peer);

@@ -31,7 +31,10 @@ uint32_t owner_live(const struct node *node);
  * this node is not ready to be admitted until then (owner_wanting()). */
 void owner_want(struct node *node, struct record *rec);
 void owner_unwant(struct node *node, struct record *rec);
+/* Somebody was connected, who may know. */
+void owner_met(struct node *node);
 
+/* It has services to claim, or lacks the state of one that a node here has. */
 bool owner_wanting(const struct node *node);
 
 /* Once per tick: asks for missing records, claims what has waited. */

@@ -45,7 +45,9 @@ static void replay(const struct sim *sim, FILE *out)
 {
 	fprintf(out, "replay: build/sim --seed %llu --runs 1 ",
 		(unsigned long long)sim->seed);
-	if (!sim->o.any)
+	if (sim->o.any)
+		fprintf(out, "--any ");
+	else
 		fprintf(out, "--nodes %u --services %u ", sim->n_nodes,
 			sim->n_services);
 	if (sim->o.mutation)
