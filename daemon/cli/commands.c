@@ -134,7 +134,8 @@ static const struct cli_column service_detail_columns[] = {
 	{ "owner", "cluster.owner", CLI_TEXT },
 	{ "preference", "cluster.preference", CLI_TEXT },
 	{ "view", "cluster.view", CLI_TEXT },
-	{ "last update", "cluster.sequence", CLI_TEXT },
+	{ "update number", "cluster.sequence", CLI_TEXT },
+	{ "last update", "cluster.updated_s", CLI_AGO },
 	{ "acknowledged", "cluster.acknowledged", CLI_TEXT },
 };
 VIEW(service_detail, service_detail_columns, .next = &binding_view);

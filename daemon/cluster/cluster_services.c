@@ -117,6 +117,9 @@ void cluster_services_compare(const struct cluster_services *old,
 		n->probing = old->items[i].probing;
 		n->path_probing = old->items[i].path_probing;
 		n->path_slot = old->items[i].path_slot;
+		n->version_view = old->items[i].version_view;
+		n->version_seq = old->items[i].version_seq;
+		n->updated_ms = old->items[i].updated_ms;
 	}
 	for (size_t i = 0; i < old->n; i++)
 		if (!cluster_services_find(next, old->items[i].node.entity))

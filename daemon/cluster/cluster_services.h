@@ -18,6 +18,9 @@ struct cluster_service {
 	bool probing;	    /* this node runs its monitors */
 	bool path_probing;  /* and whether it looks at the path to it, in … */
 	uint32_t path_slot; /* … this slot of the pings */
+	uint64_t version_view; /* of its state last used here, and … */
+	uint32_t version_seq;
+	uint64_t updated_ms; /* … when that came; 0: none yet */
 };
 
 struct cluster_services {

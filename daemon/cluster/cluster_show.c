@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "cluster/cluster_impl.h"
 #include "health/health.h"
 #include "rendezvous.h"
@@ -215,6 +216,7 @@ struct json_object *cluster_show(const struct cluster *c)
 
 struct json_object *cluster_show_service(const struct cluster *c, uint64_t entity)
 {
+	const struct cluster_service *service = cluster_services_find(&c->services, entity);
 	struct node_service_status s;
 	struct node_status status;
 	struct json_object *o, *list;
@@ -240,6 +242,9 @@ struct json_object *cluster_show_service(const struct cluster *c, uint64_t entit
 	if (s.record.view != 0) {
 		add(o, "view", s.record.view);
 		add(o, "sequence", s.record.seq);
+		if (service && service->updated_ms)
+			add(o, "updated_s", (uint64_t)time(NULL) -
+				(uv_hrtime() / 1000000 - service->updated_ms) / 1000);
 		add_text(o, "advertised_by", cluster_show_node_name(c, s.record.owner));
 		add_text(o, "advertised", health_state_name((enum svc_state)s.record.state));
 		add(o, "response_us", s.record.response_us);

@@ -160,6 +160,7 @@ static uint8_t observed_of(uint8_t state)
 
 static void publish(struct cluster *c, const struct node_publish *p)
 {
+	struct cluster_service *service = cluster_services_find(&c->services, p->entity);
 	const struct service_state *r = p->record;
 	static const union ip_addr none;
 	char reason[128];
@@ -177,8 +178,14 @@ static void publish(struct cluster *c, const struct node_publish *p)
 		.own = p->own,
 	};
 
-	if (!cluster_services_find(&c->services, p->entity))
+	if (!service)
 		return;
+	/* Paths and members are published, too, without a newer version. */
+	if (service->version_view != r->view || service->version_seq != r->seq) {
+		service->version_view = r->view;
+		service->version_seq = r->seq;
+		service->updated_ms = now_ms();
+	}
 	snprintf(reason, sizeof(reason), "%s (from %s)",
 		 node_state_reason_text((enum state_reason)p->reason),
 		 cluster_show_node_name(c, r->owner));

@@ -26,6 +26,12 @@ for k in 1 5 9; do
 		fail "s$k is not probed by its owner $owner"
 	until_true 5 acknowledged_by "${owner#n}" "s$k" 2 ||
 		fail "not all acknowledged the state of s$k"
+	for i in 0 1 2; do
+		ncli "$i" -j service show "s$k" | jq -e --argjson now "$(date +%s)" \
+			'.cluster | .updated_s <= $now and .updated_s > $now - 300 and
+			.view > 0 and (.preference | length) == 3' >/dev/null ||
+			fail "n$i does not show when it heard of s$k"
+	done
 done
 # No node probes everything; all of them do something.
 for i in 0 1 2; do
