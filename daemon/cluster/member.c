@@ -29,6 +29,7 @@
 /* Working state of one judgement. */
 struct judge {
 	uint32_t observers; /* whose accusations count */
+	uint32_t late;	    /* who accuses nobody now, but may hear it */
 	uint32_t live;	    /* members that stay, as far as they live */
 	uint32_t excluded;
 	uint32_t candidates;
@@ -87,17 +88,41 @@ bool member_ready(const struct node *node)
 	return true;
 }
 
-static uint32_t find_observers(const struct node *node)
+static void find_observers(const struct node *node, struct judge *j)
 {
-	uint32_t i, set = hello_quiet(node) ? 0 : node_self(node);
+	uint32_t i;
 
-	for (i = 0; i < NODES_MAX; i++)
-		if (node->o.configured & ~node_self(node) & 1u << i &&
-		    hello_fresh(node, i) &&
-		    !(node->peer[i].hello.flags & HELLO_LATE))
-			set |= 1u << i;
-	assert(!(set & ~node->o.configured));
-	return set;
+	j->observers = hello_quiet(node) ? 0 : node_self(node);
+	j->late = 0;
+	for (i = 0; i < NODES_MAX; i++) {
+		if (!(node->o.configured & ~node_self(node) & 1u << i) ||
+		    !hello_fresh(node, i))
+			continue;
+		if (node->peer[i].hello.flags & HELLO_LATE)
+			j->late |= 1u << i;
+		else
+			j->observers |= 1u << i;
+	}
+	assert(!((j->observers | j->late) & ~node->o.configured));
+	assert(!(j->observers & j->late));
+}
+
+/* Those who were late and hear N. Their silence must not make fewer voices
+ * enough: then one broken link would exclude whenever a third node is late. */
+static uint32_t late_hearers(const struct node *node, const struct judge *j,
+			     uint32_t n)
+{
+	uint32_t left = j->late & ~(1u << n), hear = 0;
+
+	assert(n < NODES_MAX);
+	assert(!(left & node_self(node)));
+	for (; left; left &= left - 1) {
+		uint32_t o = (uint32_t)__builtin_ctz(left);
+
+		if (node->peer[o].hello.heard & 1u << n)
+			hear |= 1u << o;
+	}
+	return hear;
 }
 
 static bool is_dead(struct node *node, const struct judge *j, uint32_t n)
@@ -105,7 +130,7 @@ static bool is_dead(struct node *node, const struct judge *j, uint32_t n)
 	uint32_t left = j->observers & ~(1u << n), need, by = 0;
 
 	assert(n < NODES_MAX);
-	need = (uint32_t)__builtin_popcount(left);
+	need = (uint32_t)__builtin_popcount(left | late_hearers(node, j, n));
 	if (need > node->o.observers)
 		need = node->o.observers;
 	for (; left; left &= left - 1) {
@@ -370,7 +395,7 @@ static void judge_all(struct node *node, struct judge *j)
 	uint32_t i, members = node->d.view.members;
 
 	memset(j, 0, sizeof(*j));
-	j->observers = find_observers(node);
+	find_observers(node, j);
 	for (i = 0; i < NODES_MAX; i++) {
 		node->accusers[i] = 0;
 		if (!(members & 1u << i))
