@@ -25,6 +25,8 @@ struct world {
 	struct node *node[N];
 	uint64_t now;
 	uint32_t configured, cut; /* nodes that get and send nothing */
+	uint32_t asleep;	  /* nodes that do not run at the moment */
+	uint32_t unheard[N];	  /* by this node: broken links */
 	struct queued {
 		uint32_t to;
 		struct message m;
@@ -91,7 +93,8 @@ static inline void deliver(void)
 		struct node_event e = {.type = NODE_EVENT_MESSAGE,
 				       .message = &q.m};
 
-		if (q.to < N && w.node[q.to] &&
+		if (q.to < N && w.node[q.to] && !(w.asleep & 1u << q.to) &&
+		    !(w.unheard[q.to] & 1u << q.m.source) &&
 		    !(w.cut & (1u << q.to | 1u << q.m.source)))
 			step(q.to, &e);
 	}
@@ -107,7 +110,7 @@ static inline void pass(uint32_t ms)
 		for (i = 0; i < N; i++) {
 			struct node_event e = {.type = NODE_EVENT_TICK};
 
-			if (w.node[i])
+			if (w.node[i] && !(w.asleep & 1u << i))
 				step(i, &e);
 			deliver();
 		}

@@ -36,6 +36,32 @@ static void test_dead_node_is_excluded_in_time(void **state)
 	assert_int_equal(members(1), 3);
 }
 
+/* Node 0, which hears both, is late again and again: that must not leave the
+ * judgement to the two that do not hear each other. */
+static void test_broken_link_beside_a_late_node_excludes_nobody(void **state)
+{
+	start(3);
+	pass(300);
+	w.unheard[1] = 1u << 2;
+	w.unheard[2] = 1u << 1;
+	for (int i = 0; i < 20; i++) {
+		w.asleep = 1;
+		pass(70);
+		w.asleep = 0;
+		pass(180);
+		assert_int_equal(members(0), 7);
+	}
+	/* It cannot keep a dead node in, however often it is late. */
+	kill_node(2);
+	for (int i = 0; i < 10; i++) {
+		w.asleep = 1;
+		pass(70);
+		w.asleep = 0;
+		pass(180);
+	}
+	assert_int_equal(members(1), 3);
+}
+
 static void test_spare_stands_in_for_an_active_node(void **state)
 {
 	w.configured = 15;
@@ -269,6 +295,7 @@ int main(void)
 		T(test_single_node_is_its_own_majority),
 		T(test_minority_installs_nothing),
 		T(test_dead_node_is_excluded_in_time),
+		T(test_broken_link_beside_a_late_node_excludes_nobody),
 		T(test_spare_stands_in_for_an_active_node),
 		T(test_orders_outlive_a_restart),
 		T(test_the_last_member_stays_until_replaced),
