@@ -25,6 +25,21 @@ one_view_with_n0() {
 	same_view "0 1" "n0 n1" || same_view "0 2" "n0 n2" || same_view "0 1 2" "$ALL"
 }
 
+# view_changes MOST WHAT: not oftener than that from here on, for 20 hellos.
+view_changes() {
+	local view n
+	trace_start
+	view=$(shown 0 .view)
+	wait_hellos 0 20
+	n=$(($(shown 0 .view) - view))
+	trace_stop
+	if machine_stalled; then
+		echo "note: $2: the machine stood still for a while, the view is not judged"
+	elif [ "$n" -gt "$1" ]; then
+		fail "$2: the view swings: $n changes"
+	fi
+}
+
 cluster_topology 3 9
 cluster_start_all
 settled "start"
@@ -80,9 +95,7 @@ settled "cable in"
 # and the view must not swing
 loss 2 in 100
 without_n2 "deaf"
-view=$(shown 0 .view)
-wait_hellos 0 20
-[ "$(shown 0 .view)" = "$view" ] || fail "deaf: the view swings"
+view_changes 0 deaf
 loss_end 2
 settled "hears again"
 
@@ -97,9 +110,7 @@ settled "heard again"
 loss 2 in 100 1
 loss 2 out 100 1
 until_true 10 one_view_with_n0 || fail "one link cut: no common view"
-view=$(shown 0 .view)
-wait_hellos 0 20
-[ "$(($(shown 0 .view) - view))" -le 2 ] || fail "one link cut: the view swings"
+view_changes 2 "one link cut"
 loss_end 2
 settled "link back"
 
