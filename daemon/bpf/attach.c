@@ -6,8 +6,8 @@
  * XDP_FLAGS_REPLACE, which fails if somebody else was faster.
  *
  * Order of looking: our pinned link; a program that is ours by id; a program
- * of our name (an object attached by hand, `ip link … xdp obj`); a libxdp
- * dispatcher; anything else is foreign and refused.
+ * of our name (an object attached by hand, `ip link … xdp obj`); anything
+ * else, a libxdp dispatcher as well, is foreign and refused.
  */
 #include "bpf/attach.h"
 
@@ -277,8 +277,6 @@ int attach_swap(struct attach *a, const struct loader_program *program,
 		if (!err)
 			a->prog_id = program->id;
 		return err;
-	case ATTACH_DISPATCHER:
-		return 0;
 	}
 	if (err)
 		return fail(e, err,
@@ -357,7 +355,6 @@ int attach_remove(struct attach *a)
 		err = replace_netlink(a, a->prog_fd, -1);
 		break;
 	case ATTACH_NOTHING:
-	case ATTACH_DISPATCHER:
 		break;
 	}
 	attach_release(a);
@@ -383,8 +380,6 @@ const char *attach_how_name(enum attach_how how)
 		return "link";
 	case ATTACH_NETLINK:
 		return "ip-link";
-	case ATTACH_DISPATCHER:
-		return "dispatcher";
 	}
 	return "?";
 }

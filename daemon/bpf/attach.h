@@ -15,7 +15,6 @@ enum attach_how {
 	ATTACH_NOTHING = 0, /* "adopt": waits for `ip link set … xdp pinned` */
 	ATTACH_LINK,	    /* our bpf_link, pinned: BPFFS/links/IFNAME */
 	ATTACH_NETLINK,	    /* by `ip link`, adopted */
-	ATTACH_DISPATCHER,  /* one of several, in libxdp's dispatcher */
 };
 
 struct attach {
