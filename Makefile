@@ -65,7 +65,7 @@ SIM := $(if $(wildcard tests/sim/*.c),$(B)/sim)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help setup root demo check check-all check-vm bench fuzz sim tidy \
+.PHONY: all help setup root demo check check-all check-vm check-deb bench fuzz sim tidy \
 	install deb clean tests
 
 all: setup
@@ -76,13 +76,14 @@ build-all: $(PROGS) $(BPF_OBJS)
 
 help:
 	@echo 'make demo            one node, real HTTP traffic, faults: the main job (root)'
-	@echo 'make check           all tests (root)'
+	@echo 'make check           all tests (root); PATTERN=… only some'
 	@echo 'make all             build the programs into build/'
 	@echo 'make bench           figures against baselines, build/bench.json (root)'
 	@echo 'make fuzz SECONDS=n  fuzz every parser of untrusted bytes, n seconds each'
 	@echo 'make sim SEED=n RUNS=n NODES=n SERVICES=n   cluster simulator'
 	@echo 'make check-vm        boot the kernels of vmtests/kernels.list, test inside'
-	@echo 'make check-all       check and check-vm'
+	@echo 'make check-deb       build, install, run, purge in fresh Debian systems'
+	@echo 'make check-all       check, check-vm, check-deb'
 	@echo 'make install DESTDIR=… PREFIX=…   make deb   make tidy   make clean'
 	@echo 'SAN=1                build and test under ASan and UBSan'
 
@@ -103,7 +104,7 @@ tests: $(TOOLS) $(TEST_BPF_OBJS)
 
 check: root setup
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) check-build
-	@tests/lib/run
+	@tests/lib/run $(PATTERN)
 
 .PHONY: check-build
 check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(TEST_BPF_OBJS) $(PRELOAD) $(SIM)
@@ -113,7 +114,11 @@ check-vm: root
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) check-build
 	@vmtests/run
 
-check-all: check check-vm
+check-deb: root
+	@scripts/setup --vm
+	@tests/packaging/check
+
+check-all: check check-vm check-deb
 
 bench: root setup
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) bench-build
@@ -149,7 +154,9 @@ install:
 	install -D -m 755 $(B)/sluice-engine $(DESTDIR)$(PREFIX)/libexec/sluice/sluice-engine
 	install -D -m 755 $(B)/sluice-prober $(DESTDIR)$(PREFIX)/libexec/sluice/sluice-prober
 	install -D -m 644 $(B)/bpf/steer.bpf.o $(DESTDIR)$(PREFIX)/lib/bpf/sluice-steer.bpf.o
-	install -D -m 644 scripts/packaging/sluiced.service $(DESTDIR)$(UNITDIR)/sluiced.service
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's,=/usr/\(s\?bin\)/,=$(PREFIX)/\1/,' scripts/packaging/sluiced.service \
+	>$(DESTDIR)$(UNITDIR)/sluiced.service
 	install -D -m 644 scripts/demo.json $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.json.example
 	install -D -m 644 scripts/packaging/sluiced.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluiced.8
 	install -d $(DESTDIR)$(PREFIX)/share/man/man5
@@ -160,7 +167,8 @@ install:
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(B)/sluice completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
 
-deb: setup
+deb:
+	@scripts/setup --deb
 	@scripts/packaging/deb $(VERSION)
 
 clean:
