@@ -104,7 +104,7 @@ tests: $(TOOLS) $(TEST_BPF_OBJS)
 
 check: root setup
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) check-build
-	@tests/lib/run $(PATTERN)
+	@tests/lib/run $(if $(PATTERN),'$(PATTERN)')
 
 .PHONY: check-build
 check-build: build-all $(UNIT) $(PROG_TESTS) $(FUZZ) $(TOOLS) $(TEST_BPF_OBJS) $(PRELOAD) $(SIM)
@@ -241,4 +241,4 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c Makefile
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 	-MMD -MP -MF $@.d -o $@ $< $(call fuzz_sources,$<) $(LDLIBS)
 
--include $(shell find build -path build/vm -prune -o -type f -name '*.d' -print 2>/dev/null)
+-include $(shell find build \( -path build/vm -o -path build/packaging \) -prune -o -type f -name '*.d' -print 2>/dev/null)
