@@ -115,7 +115,6 @@ static const struct cli_column service_detail_columns[] = {
 	{ "id", "id", CLI_TEXT },
 	{ "entity", "entity", CLI_TEXT },
 	{ "address", "address", CLI_ENDPOINT },
-	{ "domain", "domain", CLI_TEXT },
 	{ "state", "state", CLI_TEXT },
 	{ "administrative", "admin", CLI_TEXT },
 	{ "observed", "observed", CLI_TEXT },

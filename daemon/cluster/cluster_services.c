@@ -29,11 +29,9 @@ static void convert(const struct config_service *from, struct cluster_service *t
 	memcpy(to->name, from->name, sizeof(to->name));
 	to->node.entity = from->entity;
 	to->node.flags = NODE_SERVICE_READY;
-	if (from->has_address) {
-		to->addr = from->addr;
-		if (is_internal(&from->addr))
-			to->node.flags |= NODE_SERVICE_INTERNAL;
-	}
+	to->addr = from->addr;
+	if (is_internal(&from->addr))
+		to->node.flags |= NODE_SERVICE_INTERNAL;
 	if (from->path_monitor)
 		to->node.flags |= NODE_SERVICE_PATH;
 	if (from->path_monitor && !from->path_individual)

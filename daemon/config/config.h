@@ -99,9 +99,7 @@ struct config_binding {
 struct config_service {
 	char name[NAME_LEN];
 	uint64_t entity;     /* config_entity("service", name) */
-	union ip_addr addr;  /* all zero for a domain-based service */
-	bool has_address;
-	char *domain;	     /* domain-based service: NULL or a name */
+	union ip_addr addr;
 	uint16_t port;	     /* host order */
 	bool enabled;	     /* true */
 	uint32_t threshold;  /* summed weight of passing monitors: 1 */

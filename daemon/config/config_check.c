@@ -159,12 +159,7 @@ static int check_service(struct config_reader *reader, size_t i)
 	const struct config_service *s = &reader->config->services[i];
 	uint64_t sum = 0;
 
-	if (s->has_address == (s->domain != NULL))
-		return FAIL_AT(reader, i, NO_KEY,
-			       "expected either \"address\" or \"domain\", "
-			       "found %s",
-			       s->domain ? "both" : "neither");
-	if (s->has_address && addr_problem(&s->addr))
+	if (addr_problem(&s->addr))
 		return FAIL_AT(reader, i, "address", "%s",
 			       addr_problem(&s->addr));
 	for (size_t k = 0; k < s->n_bindings; k++) {
@@ -246,7 +241,7 @@ static int check_members(struct config_reader *reader, size_t i)
 
 	for (size_t k = 0; k < v->n_members; k++) {
 		const struct config_service *s = v->members[k].service;
-		bool same = !s->has_address || v4 == ip_addr_is_v4(&s->addr);
+		bool same = v4 == ip_addr_is_v4(&s->addr);
 
 		/* NAT and MAC rewriting keep the packet's family. */
 		if (!same && (v->mode == FWD_NAT || v->mode == FWD_DSR_L2))
@@ -258,7 +253,7 @@ static int check_members(struct config_reader *reader, size_t i)
 			return fail_member(reader, i, k,
 					   "the dsr modes cannot change the "
 					   "port: it must be the vserver's");
-		if (s->has_address && ip_addr_equal(&s->addr, &v->addr))
+		if (ip_addr_equal(&s->addr, &v->addr))
 			return fail_member(reader, i, k,
 					   "its address is the vserver's own");
 	}

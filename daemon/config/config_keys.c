@@ -238,9 +238,7 @@ static const struct config_schema binding_schema =
 static const struct config_key service_keys[] = {
 	NAME("name", config_service, name, REQUIRED, HELP("unique name")),
 	{ .name = "address", .type = CONFIG_ADDR, AT(config_service, addr),
-	  COUNT(config_service, has_address), HELP("address of the back end") },
-	STRING("domain", config_service, domain, 1, 253,
-	       HELP("name to resolve, in place of an address")),
+	  REQUIRED, HELP("address of the back end") },
 	NUMBER("port", config_service, port, 1, 65535, 0, REQUIRED,
 	       HELP("port of the back end")),
 	BOOL("enabled", config_service, enabled, 1,

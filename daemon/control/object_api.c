@@ -192,11 +192,8 @@ static struct json_object *service_json(const struct apply *a,
 	json_add_str(o, "name", s->name);
 	json_add_int(o, "id", id);
 	json_add_id(o, "entity", s->entity);
-	if (s->has_address)
-		json_add_addr(o, "address", &s->addr);
+	json_add_addr(o, "address", &s->addr);
 	json_add_int(o, "port", s->port);
-	if (s->domain)
-		json_add_str(o, "domain", s->domain);
 	add_health(a, o, s, a->dp->maps.services[id].state);
 	json_add_int(o, "connections", connections(load));
 	if (s->conns_max)

@@ -438,7 +438,7 @@ static void test_service_detail(void **state)
 	assert_non_null(strstr(outcome.out, "\nMONITOR  TYPE"));
 	assert_non_null(strstr(outcome.out, "1.5 s"));
 	/* What the daemon does not say is left out. */
-	assert_null(strstr(outcome.out, "domain"));
+	assert_null(strstr(outcome.out, "slow start"));
 }
 
 /* ---- without a daemon -------------------------------------------------- */

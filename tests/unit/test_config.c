@@ -215,14 +215,9 @@ static const struct row service_rows[] = {
 	{ "good", SERVICE("\"address\": \"10.0.0.1\", \"port\": 80, "
 			  "\"monitors\": [ { \"monitor\": \"m\" } ]"),
 	  NULL },
-	{ "domain", SERVICE("\"domain\": \"a.example\", \"port\": 80"), NULL },
-	{ "neither", SERVICE("\"port\": 80"),
-	  "t:3: $.services[0]: expected either \"address\" or \"domain\", "
-	  "found neither" },
-	{ "both", SERVICE("\"address\": \"10.0.0.1\", \"domain\": \"x\", "
-			  "\"port\": 80"),
-	  "t:3: $.services[0]: expected either \"address\" or \"domain\", "
-	  "found both" },
+	{ "no address", SERVICE("\"port\": 80"),
+	  "t:3: $.services[0]: \"address\" is missing: address of the back "
+	  "end" },
 	{ "any address", SERVICE("\"address\": \"0.0.0.0\", \"port\": 80"),
 	  "t:3: $.services[0].address: the unspecified address is not one of a "
 	  "machine" },
