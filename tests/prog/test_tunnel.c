@@ -260,6 +260,7 @@ static void test_node_tunnel(void **state)
 {
 	for (int v6 = 0; v6 <= 1; v6++) {
 		uint32_t hash = progtest_hash(&t, CLIENT4, VIP4, 4000, 80);
+		uint32_t attached;
 		struct progtest_result r;
 		size_t head;
 
@@ -280,8 +281,8 @@ static void test_node_tunnel(void **state)
 		assert_memory_equal(r.data + 14 + head - 12,
 				    ((uint8_t[]){ 2, 4, 0, 0, 'S', 'L', 'C',
 						  '1' }), 8);
-		assert_int_equal(from_be32(*(uint32_t *)(r.data + 14 + head -
-							 4)), hash);
+		memcpy(&attached, r.data + 14 + head - 4, sizeof(attached));
+		assert_int_equal(from_be32(attached), hash);
 		/* At the other node it is opened and handled, not steered. */
 		in.len = r.len;
 		memcpy(in.data, r.data, r.len);
