@@ -157,7 +157,8 @@ static const struct config_key monitor_keys[] = {
 	       HELP("time-out = learned mean + this; 0: timeout_ms")),
 	BOOL("response_time", config_monitor, response_time, 0,
 	     .types = M_ACTIVE,
-	     HELP("its response times serve least-response")),
+	     HELP("its services share one owner, whose mean sets the "
+		  "time-outs")),
 	BOOL("reverse", config_monitor, reverse, 0, .types = M_ACTIVE,
 	     HELP("a success counts as failure, and the reverse")),
 	{ .name = "address", .type = CONFIG_ADDR, AT(config_monitor, address),
@@ -248,7 +249,8 @@ static const struct config_key service_keys[] = {
 	NUMBER("conns_max", config_service, conns_max, 0, UINT32_MAX, 0,
 	       HELP("most flows at a time; 0: no limit")),
 	NUMBER("slow_start_ms", config_service, slow_start_ms, 0, DAY_MS, 0,
-	       HELP("time to reach its full weight after coming up")),
+	       HELP("time to reach its full weight after coming up; "
+		    "round-robin has no weights")),
 	BOOL("path_monitor", config_service, path_monitor, 0,
 	     HELP("every node checks its own path to the service")),
 	BOOL("path_individual", config_service, path_individual, 1,

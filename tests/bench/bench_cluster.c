@@ -210,7 +210,6 @@ static void make_config(struct config *c, unsigned int id)
 		snprintf(s->name, sizeof(s->name), "s%u", i);
 		s->entity = rendezvous_mix(i + 1);
 		ip_addr_set_v4(&s->addr, htonl(0x0a000001 + i));
-		s->has_address = true;
 	}
 }
 

@@ -177,9 +177,9 @@ static void test_bad_values(void **state)
 		{ "{\"monitors\":[{\"monitor\":\"x\"}]}",
 		  "service \"b\", monitors[0].monitor: there is no monitor "
 		  "\"x\"" },
-		{ "{\"domain\":\"a.b\"}",
-		  "service \"b\": expected either \"address\" or \"domain\", "
-		  "found both" },
+		{ "{\"address\":\"0.0.0.0\"}",
+		  "service \"b\", address: the unspecified address is not one "
+		  "of a machine" },
 	};
 	struct json_object *source = json_tokener_parse(base);
 
