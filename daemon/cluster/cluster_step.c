@@ -130,10 +130,8 @@ void cluster_step_probe(struct cluster *c, uint64_t entity, bool on)
 static void path_probe(struct cluster *c, uint64_t entity, bool on)
 {
 	struct cluster_service *s = cluster_services_find(&c->services, entity);
-	static const union ip_addr none;
 
-	/* Nothing to ping at a service whose name has not been resolved. */
-	if (!s || s->path_probing == on || ip_addr_equal(&s->addr, &none))
+	if (!s || s->path_probing == on)
 		return;
 	if (!on)
 		path_ping_remove(c->ping, s->path_slot);

@@ -45,6 +45,7 @@ struct node_board {
 	_Atomic uint32_t probing, ready;
 	_Atomic uint32_t known_up;    /* publishes with UP */
 	_Atomic uint64_t cpu_us, rss_kb;
+	_Atomic uint64_t turns; /* of its 1 ms timer */
 	_Atomic uint64_t watch, watch_value; /* entity and state waited for */
 	_Atomic uint64_t watch_ns;	     /* when it was published here */
 	_Atomic uint64_t order_entity;	     /* parent's order: report this … */
@@ -148,6 +149,7 @@ static void on_order(uv_timer_t *timer)
 	struct rusage ru;
 	uint32_t value = n->board->order_value;
 
+	n->board->turns++;
 	getrusage(RUSAGE_SELF, &ru);
 	n->board->cpu_us = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000 +
 			   (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
@@ -297,6 +299,34 @@ static bool wait_members(uint32_t nodes, uint32_t members)
 	}
 }
 
+/* Until node ID has lived for N more turns of its timer, of 1 ms or longer. */
+static void wait_turns(unsigned int id, uint64_t n)
+{
+	uint64_t want = boards[id].turns + n, end = now_ns() + 60000000000ull;
+
+	while (boards[id].turns < want) {
+		if (now_ns() > end)
+			die("a node stands still");
+		nap();
+	}
+}
+
+/* Until none of the first N nodes has published or changed a probe for half a
+ * second. */
+static void wait_quiet(unsigned int n)
+{
+	uint64_t end = now_ns() + 60000000000ull, last;
+
+	do {
+		if (now_ns() > end)
+			die("the nodes do not come to rest");
+		nap();
+		last = 0;
+		for (unsigned int i = 0; i < n; i++)
+			last = boards[i].done_ns > last ? boards[i].done_ns : last;
+	} while (now_ns() < last + 500000000);
+}
+
 static uint32_t all_nodes(void)
 {
 	return n_nodes == 32 ? UINT32_MAX : (1u << n_nodes) - 1;
@@ -414,7 +444,7 @@ static void bench_death(void)
 
 		start_cluster();
 		/* At any moment of the hello interval. */
-		usleep(200000 + (useconds_t)(random() % 100000));
+		wait_turns(victim, 200 + (uint64_t)random() % 100);
 		killed = now_ns();
 		end_node(victim);
 		if (!wait_members(rest, rest))
@@ -446,7 +476,7 @@ static void bench_state(void)
 
 	n_services = 1000;
 	start_cluster();
-	usleep(1000000);
+	wait_quiet(n_nodes);
 	for (unsigned int t = 0; t < 500; t++) {
 		uint64_t entity = rendezvous_mix(1 + t % n_services);
 		unsigned int owner = (unsigned int)rendezvous_first(entity, all_nodes());
@@ -458,7 +488,8 @@ static void bench_state(void)
 			boards[i].watch_value = value;
 			boards[i].watch = entity;
 		}
-		usleep((useconds_t)(random() % 10000));
+		/* At any moment between two flushes. */
+		wait_turns(owner, (uint64_t)random() % 10);
 		boards[owner].order_entity = entity;
 		start = now_ns();
 		boards[owner].order_value = value;
@@ -491,6 +522,16 @@ static bool wait_up(unsigned int id, uint32_t want, uint64_t end)
 	return boards[id].known_up >= want;
 }
 
+/* NAME_N_services: N is not always what the goal is for. */
+static void services_figure(const char *name, double value, const char *unit,
+			    const char *goal, double goal_value)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "%s_%u_services", name, n_services);
+	figure(text, value, unit, goal, goal_value);
+}
+
 static void bench_scale(void)
 {
 	unsigned int services = getenv("SERVICES") ? (unsigned int)atoi(getenv("SERVICES")) : 70000;
@@ -504,26 +545,26 @@ static void bench_scale(void)
 	spawn(1);
 	if (!wait_members(3, 3))
 		die("no view of two");
-	usleep(3000000);
+	wait_quiet(2);
 	spawn(2);
 	while (!boards[2].ready)
 		nap();
 	start = now_ns();
 	if (!wait_members(7, 7))
 		die("the third does not join");
-	figure("join_70000_services_in_view", (double)(now_ns() - start) / 1e6, "ms",
+	services_figure("join", (double)(now_ns() - start) / 1e6, "ms",
 	       "goal 2000 ms", 2000);
 	if (!wait_up(2, services * 2 / 3 - services / 50, now_ns() + 30000000000ull))
 		die("the third does not learn the states");
-	usleep(3000000);
-	figure("memory_70000_services", (double)boards[2].rss_kb / 1024, "MiB", NULL, 0);
+	wait_quiet(3);
+	services_figure("memory", (double)boards[2].rss_kb / 1024, "MiB", NULL, 0);
 	for (unsigned int i = 0; i < 3; i++)
 		cpu[i] = total_cpu(i);
 	start = now_ns();
-	usleep(5000000);
+	wait_turns(0, 5000);
 	for (unsigned int i = 0; i < 3; i++)
 		worst = total_cpu(i) - cpu[i] > worst ? total_cpu(i) - cpu[i] : worst;
-	figure("cpu_idle_70000_services", (double)worst / ((double)(now_ns() - start) / 1e3) * 100,
+	services_figure("cpu_idle", (double)worst / ((double)(now_ns() - start) / 1e3) * 100,
 	       "% of a core", NULL, 0);
 	/* Everything changes at once. */
 	for (unsigned int i = 0; i < 3; i++)
@@ -532,7 +573,8 @@ static void bench_scale(void)
 		cpu[i] = total_cpu(i);
 	for (unsigned int i = 0; i < 3; i++)
 		boards[i].order_value = 1;
-	usleep(3000000);
+	wait_turns(0, 10); /* the order is taken */
+	wait_quiet(3);
 	start = now_ns();
 	for (unsigned int i = 0; i < 3; i++)
 		boards[i].order_value = 2;
@@ -541,18 +583,18 @@ static void bench_scale(void)
 			die("a storm of changes did not arrive");
 	uint64_t end = start;
 
-	usleep(2000000);
+	wait_quiet(3);
 	for (unsigned int i = 0; i < 3; i++)
 		end = boards[i].done_ns > end ? boards[i].done_ns : end;
-	figure("all_70000_services_change", (double)(end - start) / 1e6, "ms", NULL, 0);
+	services_figure("change_of_all", (double)(end - start) / 1e6, "ms", NULL, 0);
 	/* Death of one of three. */
 	start = now_ns();
 	end_node(2);
 	if (!wait_members(3, 3))
 		die("the dead stays");
-	usleep(2000000);
+	wait_quiet(2);
 	end = boards[0].probe_ns > boards[1].probe_ns ? boards[0].probe_ns : boards[1].probe_ns;
-	figure("redistribute_70000_services", (double)(end - start) / 1e6, "ms", "goal 1000 ms",
+	services_figure("redistribute", (double)(end - start) / 1e6, "ms", "goal 1000 ms",
 	       1000);
 	end_cluster();
 	n_nodes = keep;
