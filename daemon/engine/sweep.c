@@ -9,6 +9,13 @@
  * of both is older than the time-out for the state of both. A direction
  * without its twin is half a flow: the rest of an insertion that was cut
  * short, or of an eviction; it expires by itself.
+ *
+ * An attempt to connect that has come to nothing goes sooner: inline monitors
+ * learn of it by its end. One that was refused goes with the next pass. One
+ * that waits for a service which is DOWN goes after a second, and counts for
+ * nothing: the service has been judged, and what is left over from before must
+ * not count against its next trial. (The client's next SYN would be decided
+ * anew in any case, see flow_restarts().)
  */
 #include "engine/sweep.h"
 
@@ -70,7 +77,48 @@ static bool pair_expired(const struct flow *a, const struct flow *b,
 	return flow_expired(&both, vs, now_tick);
 }
 
-/* What the end of a flow tells about its service. */
+/* Neither taking flows nor about to. */
+static bool is_down(const struct engine *engine, uint32_t service)
+{
+	uint8_t state = __atomic_load_n(
+		&engine->maps.services[service % SERVICES_MAX].state,
+		__ATOMIC_RELAXED);
+
+	return state == SVC_DOWN || state == SVC_DOWN_GOING_OUT;
+}
+
+static bool is_refusal(const struct flow *f)
+{
+	return f->key.kind == FLOW_REVERSE && f->key.proto == PROTO_TCP &&
+	       FLOW_ACTIVITY_TCP(f->activity) == FLOW_TCP_RST;
+}
+
+/* A client that has said nothing but SYN, a second ago or more. */
+static bool is_waiting(const struct flow *f, uint32_t now_tick)
+{
+	return f->key.kind == FLOW_FORWARD && f->key.proto == PROTO_TCP &&
+	       FLOW_ACTIVITY_TCP(f->activity) == FLOW_TCP_SYN &&
+	       flow_age(f->activity, now_tick) > FLOW_TICKS_PER_S;
+}
+
+/* REVERSE: NULL if the flow has none. */
+static bool attempt_failed(const struct engine *engine,
+			   const struct flow *forward,
+			   const struct flow *reverse, uint32_t now_tick)
+{
+	if (forward->key.kind != FLOW_FORWARD ||
+	    FLOW_ACTIVITY_TCP(forward->activity) != FLOW_TCP_SYN)
+		return false;
+	if (reverse && is_refusal(reverse))
+		return true;
+	return is_waiting(forward, now_tick) &&
+	       is_down(engine, forward->service) &&
+	       (!reverse ||
+		flow_age(reverse->activity, now_tick) > FLOW_TICKS_PER_S);
+}
+
+/* What the end of a flow tells about its service. Refusals of inspected flows
+ * were counted when they came (inspect.c). */
 static void count_end(struct engine *engine, const struct flow *forward,
 		      const struct flow *reverse)
 {
@@ -83,9 +131,12 @@ static void count_end(struct engine *engine, const struct flow *forward,
 		__atomic_fetch_add(&load->established, 1, __ATOMIC_RELAXED);
 		return;
 	}
-	if (reverse && tcp_of(reverse) == FLOW_TCP_RST)
-		__atomic_fetch_add(&load->resets, 1, __ATOMIC_RELAXED);
-	else
+	if (reverse && is_refusal(reverse)) {
+		if (!(FLOW_ACTIVITY_FLAGS(forward->activity) & FLOW_F_INSPECT))
+			__atomic_fetch_add(&load->resets, 1, __ATOMIC_RELAXED);
+		return;
+	}
+	if (!is_down(engine, forward->service))
 		__atomic_fetch_add(&load->unanswered, 1, __ATOMIC_RELAXED);
 }
 
@@ -101,10 +152,14 @@ static void expire(struct engine *engine, struct flow *f,
 	    FLOW_ACTIVITY_FLAGS(copy->activity) & FLOW_F_NAT)
 		t = flows_find_twin(engine, copy, &twin);
 	if (t) {
-		/* The FORWARD entry's turn decides for both. */
-		if (!forward || !pair_expired(copy, &twin, vs, now_tick))
+		/* The FORWARD entry's turn decides for both; a refusal is seen
+		 * at its own. */
+		if (!attempt_failed(engine, forward ? copy : &twin,
+				    forward ? &twin : copy, now_tick) &&
+		    (!forward || !pair_expired(copy, &twin, vs, now_tick)))
 			return;
-	} else if (!flow_expired(copy, vs, now_tick)) {
+	} else if (!flow_expired(copy, vs, now_tick) &&
+		   !attempt_failed(engine, copy, NULL, now_tick)) {
 		return;
 	}
 	if (!flows_delete(engine, f, copy))
@@ -112,12 +167,16 @@ static void expire(struct engine *engine, struct flow *f,
 	engine->info->swept++;
 	if (forward)
 		count_end(engine, copy, t ? &twin : NULL);
-	if (t && flows_delete(engine, t, &twin))
-		engine->info->swept++;
+	if (!t || !flows_delete(engine, t, &twin))
+		return;
+	engine->info->swept++;
+	if (!forward)
+		count_end(engine, &twin, copy);
 }
 
 /* Might it be over? Cheap and never wrong in saying no: FORWARD entries of
- * NAT flows may have to follow their twin, all others decide alone. */
+ * NAT flows may have to follow their twin, refusals end theirs, all others
+ * decide alone. */
 static bool suspect(const struct engine *engine, const struct flow *f,
 		    uint32_t now_tick)
 {
@@ -125,6 +184,9 @@ static bool suspect(const struct engine *engine, const struct flow *f,
 		flowtab_vserver(&engine->flowtab, flow_vserver(f));
 	uint32_t age = flow_age(f->activity, now_tick);
 
+	if (is_refusal(f) ||
+	    (is_waiting(f, now_tick) && is_down(engine, f->service)))
+		return true;
 	if (f->key.kind == FLOW_FORWARD && vs && f->key.proto == PROTO_TCP)
 		return age > vs->fin_s * FLOW_TICKS_PER_S ||
 		       age > vs->syn_s * FLOW_TICKS_PER_S;

@@ -174,22 +174,88 @@ static void test_unanswered_syn_expires_as_a_pair(void **state)
 				 FLOW_EMPTY);
 }
 
-static void test_refused_syn_counts_as_reset(void **state)
+/* As XDP notes it when the service answers the SYN of PORT by RST. */
+static void refuse_syn(struct fixture *f, uint16_t port)
 {
-	struct fixture *f = *state;
 	struct flow forward, reverse;
 	struct flow *r;
 
-	set_vserver(f, FWD_NAT, true, PROTO_TCP);
-	give_tcp(f, 1000, TCP_SYN);
-	forward_of(f, 1000, &forward);
+	forward_of(f, port, &forward);
 	r = flows_find_twin(&f->e, &forward, &reverse);
 	r->activity = FLOW_ACTIVITY(FLOW_ACTIVITY_TICK(reverse.activity),
-				    FLOW_TCP_RST, FLOW_F_NAT);
-	f->e.now_ns += 34 * SECOND;
+				    FLOW_TCP_RST,
+				    FLOW_ACTIVITY_FLAGS(reverse.activity));
+}
+
+static void test_refused_syn_counts_as_reset_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	set_vserver(f, FWD_NAT, true, PROTO_TCP);
+	f->services[2].state = SVC_OUT_OF_SERVICE;
+	give_tcp(f, 1000, TCP_SYN);
+	give_tcp(f, 1001, TCP_SYN);
+	refuse_syn(f, 1000);
+	sweep_all(f);
+	/* The one that still waits is not blamed on anybody yet. */
+	assert_int_equal(live_entries(f), 2);
+	assert_int_equal(f->e.maps.svc_load[1].conns, 1);
+	assert_int_equal(f->e.maps.svc_load[1].resets, 1);
+	assert_int_equal(f->e.maps.svc_load[1].unanswered, 0);
+	assert_int_equal(f->e.info->swept, 2);
+}
+
+static void test_reset_of_an_established_flow_is_no_refusal(void **state)
+{
+	struct fixture *f = *state;
+	struct flow forward;
+	struct flow *fw;
+
+	set_vserver(f, FWD_NAT, true, PROTO_TCP);
+	give_tcp(f, 1000, TCP_SYN);
+	fw = forward_of(f, 1000, &forward);
+	fw->activity = FLOW_ACTIVITY(FLOW_ACTIVITY_TICK(forward.activity),
+				     FLOW_TCP_ESTABLISHED, FLOW_F_NAT);
+	refuse_syn(f, 1000);
+	sweep_all(f);
+	assert_int_equal(live_entries(f), 2);
+	assert_int_equal(f->e.maps.svc_load[1].resets, 0);
+}
+
+static void test_refusals_of_inspected_flows_are_not_counted_twice(void **state)
+{
+	struct fixture *f = *state;
+
+	set_vserver(f, FWD_NAT, true, PROTO_TCP);
+	f->vservers[VS].setup = SETUP_INSPECT;
+	give_tcp(f, 1000, TCP_SYN);
+	refuse_syn(f, 1000);
 	sweep_all(f);
 	assert_int_equal(live_entries(f), 0);
-	assert_int_equal(f->e.maps.svc_load[1].resets, 1);
+	/* inspect.c has counted it when the RST came. */
+	assert_int_equal(f->e.maps.svc_load[1].resets, 0);
+}
+
+static void test_attempts_at_a_down_service_end_and_tell_nothing(void **state)
+{
+	static const enum fwd_mode modes[] = { FWD_NAT, FWD_DSR_L2 };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		set_vserver(f, modes[i], true, PROTO_TCP);
+		f->services[2].state = SVC_OUT_OF_SERVICE;
+		give_tcp(f, 1000, TCP_SYN);
+		f->services[1].state = SVC_DOWN;
+		/* An answer may still be on its way. */
+		sweep_all(f);
+		assert_true(live_entries(f) > 0);
+		f->e.now_ns += 2 * SECOND;
+		sweep_all(f);
+		assert_int_equal(live_entries(f), 0);
+		assert_int_equal(f->e.maps.svc_load[1].conns, 0);
+		assert_int_equal(f->e.maps.svc_load[1].unanswered, 0);
+		f->services[1].state = SVC_UP;
+	}
 }
 
 static void test_one_busy_direction_keeps_both(void **state)
@@ -250,7 +316,10 @@ int main(void)
 		T(test_neighbour_is_waited_for),
 		T(test_fragment_waits_for_its_first_one),
 		T(test_unanswered_syn_expires_as_a_pair),
-		T(test_refused_syn_counts_as_reset),
+		T(test_refused_syn_counts_as_reset_at_once),
+		T(test_reset_of_an_established_flow_is_no_refusal),
+		T(test_refusals_of_inspected_flows_are_not_counted_twice),
+		T(test_attempts_at_a_down_service_end_and_tell_nothing),
 		T(test_one_busy_direction_keeps_both),
 		T(test_orphans_and_udp_expire_alone),
 	};
