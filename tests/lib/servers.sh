@@ -6,7 +6,7 @@
 # tool_load checks byte by byte. Sourced after netns.sh.
 #
 #   servers_up           nginx in b1 … bN, and waits until each answers
-#   server_up I          one of them
+#   server_up I          one of them     server_down I   stops it
 #
 #   /1k /64k /4m         as fast as it goes
 #   /paced/64k …         128 KiB/s per connection, so that it lasts
@@ -51,13 +51,18 @@ server_conf() {
 	END
 }
 
-server_up() {
+# server_start I: without a request of its own, which the back end would see.
+server_start() {
 	local ns
 	ns=$(backend_ns "$1")
 	servers_files
 	server_conf "$1" >"$RUN/b$1.conf"
 	in_ns "$ns" nginx -e "$RUN/b$1.log" -c "$RUN/b$1.conf" \
 		>>"$RUN/b$1.log" 2>&1 || fail "nginx of b$1 does not start"
+}
+
+server_up() {
+	server_start "$1"
 	until_true 10 node curl -sf -m 2 -o /dev/null "http://10.0.1.1$1/1k" ||
 		fail "nginx of b$1 does not answer"
 }
@@ -94,6 +99,15 @@ echoes_up() {
 		disown
 		until_true 5 echo_listens "$ns" || fail "no echo server in b$i"
 	done
+}
+
+# Stops the echo server of bI.
+echo_down() {
+	local pid
+	pid=$(in_ns "$(backend_ns "$1")" ss -Hlunp 'sport = :9000' |
+		grep -o 'pid=[0-9]*' | head -n 1)
+	kill "${pid#pid=}"
+	until_true 5 test ! -e "/proc/${pid#pid=}"
 }
 
 echo_listens() { [ "$(in_ns "$1" ss -Hlun 'sport = :9000' | wc -l)" = 2 ]; }
