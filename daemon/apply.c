@@ -5,6 +5,7 @@
  * milliseconds.
  */
 #include "apply.h"
+#include "apply_names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -273,6 +274,7 @@ int apply_config(struct apply *a, struct config *next, struct config_error *e)
 	struct steps steps = { 0 };
 	int err;
 
+	apply_names_carry(a, next);
 	err = check_changes(a, next, e);
 	if (!err) {
 		err = prepare(a, next, e);
@@ -301,8 +303,36 @@ int apply_config(struct apply *a, struct config *next, struct config_error *e)
 	a->config = next;
 	a->generation++;
 	a->saved = false;
+	apply_names_settle(a);
 	log_notice("configuration %u in effect: %zu vservers, %zu services, %zu interfaces, %u engines",
 		   a->dp->maps.conf->generation, next->n_vservers,
 		   next->n_services, next->n_ifaces, next->engines);
+	return 0;
+}
+
+int apply_moves(struct apply *a)
+{
+	struct steps steps = { 0 };
+	struct config_error e = { "" };
+	int err;
+
+	if (!apply_names_exchange(a))
+		return 0;
+	err = prepare(a, a->config, &e);
+	steps.prepared = !err;
+	if (!err)
+		err = health_apply(a->health, a->config);
+	steps.health = !err;
+	if (!err)
+		err = clustering_apply_services(a->clustering, a->config);
+	if (err) {
+		apply_names_exchange(a);
+		undo(a, &steps);
+		log_err("services keep their former addresses for now: %s",
+			e.text[0] ? e.text : strerror(-err));
+		return err;
+	}
+	publish_commit(a->publish, state_of, a);
+	apply_names_settle(a);
 	return 0;
 }

@@ -44,6 +44,12 @@ struct apply {
 int apply_config(struct apply *apply, struct config *next,
 		 struct config_error *e);
 
+/* Puts the addresses into effect that domain-based services are known to have
+ * now (apply_names.h), in the order above without steps 1, 3, 4, 6 and 9:
+ * established flows go on to the former addresses, new ones to the new. 0, or
+ * -errno (logged) with everything as before: to be tried again later. */
+int apply_moves(struct apply *apply);
+
 /* Interfaces of the configuration in effect that came back after they had been
  * deleted are attached to again; what goes wrong is logged. */
 void apply_interfaces(struct apply *apply);

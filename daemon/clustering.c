@@ -29,6 +29,10 @@ static bool status_of(struct clustering *c, uint64_t entity, struct cluster_stat
 		.response_us = s.response_us,
 		.load = s.load,
 		.load_over = s.load_over,
+		.unresolved = s.unresolved,
+		.has_address = s.by_name && !s.unresolved,
+		.address = s.addr,
+		.ttl_s = s.ttl_s,
 	};
 	return true;
 }
@@ -55,22 +59,29 @@ static void on_publish(void *ctx, const struct cluster_state *state)
 	struct clustering *c = ctx;
 
 	/* Of its own services health knows more than the cluster. */
-	if (!state->own)
-		health_set_remote(c->health, state->entity,
-				  (enum health_observed)state->observed, state->reason,
-				  state->response_us);
+	if (state->own)
+		return;
+	/* A state is about the address that came with it. */
+	if (state->has_address &&
+	    !c->ops.is_at(c->ops.ctx, state->entity, &state->address, state->ttl_s))
+		return;
+	health_set_remote(c->health, state->entity, (enum health_observed)state->observed,
+			  state->reason, state->response_us, state->load, state->load_over);
 }
 
-static const struct cluster_ops ops = {
+static const struct cluster_ops cluster_ops = {
 	.probe = on_probe,
 	.current = on_current,
 	.publish = on_publish,
 };
 
 int clustering_init(struct clustering *c, uv_loop_t *loop, struct health *health,
-		    const char *state_dir, struct api *api)
+		    const char *state_dir, struct api *api,
+		    const struct clustering_ops *ops)
 {
-	*c = (struct clustering){ .loop = loop, .health = health, .state_dir = state_dir };
+	*c = (struct clustering){
+		.ops = *ops, .loop = loop, .health = health, .state_dir = state_dir
+	};
 	return cluster_api_new(api, &c->cluster, &c->api);
 }
 
@@ -103,13 +114,24 @@ int clustering_apply(struct clustering *c, const struct config *config)
 		leave(c, config);
 	if (!config->cluster.enabled)
 		return 0;
-	ret = cluster_new(c->loop, config, &options, &ops, c, &c->cluster);
+	ret = cluster_new(c->loop, config, &options, &cluster_ops, c, &c->cluster);
 	if (ret < 0)
 		return ret;
 	/* From now on others notice when this process is late. */
 	log_info("cluster: scheduling: %s", urgent_begin());
 	cluster_api_attach(c->api);
 	return 0;
+}
+
+int clustering_apply_services(struct clustering *c, const struct config *config)
+{
+	return c->cluster ? cluster_apply_services(c->cluster, config) : 0;
+}
+
+void clustering_again(struct clustering *c, uint64_t entity)
+{
+	if (c->cluster)
+		cluster_publish_again(c->cluster, entity);
 }
 
 void clustering_changed(struct clustering *c, uint64_t entity)

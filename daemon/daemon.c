@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "apply_names.h"
 #include "control/api.h"
 #include "control/config_api.h"
 #include "control/datapath_api.h"
@@ -49,6 +50,43 @@ static void on_flush(uv_timer_t *timer)
 
 	if (publish_flush(d->publish, FLUSH_NS))
 		uv_timer_start(&d->flush, on_flush, 0, 0);
+}
+
+/* Names that change together are put into effect together, and not more often
+ * than this: each time all look-up tables are gone through. */
+#define MOVES_MS 10
+#define MOVES_EVERY_MS 500
+
+static void on_moves(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	if (apply_moves(&d->apply))
+		uv_timer_start(timer, on_moves, MOVES_EVERY_MS, 0);
+	d->moved_ns = uv_hrtime();
+}
+
+static bool learn(struct daemon *d, uint64_t entity, const union ip_addr *addr,
+		  uint32_t ttl_s)
+{
+	enum apply_names_result r =
+		apply_names_learn(&d->apply, entity, addr, ttl_s);
+	uint64_t since_ms = (uv_hrtime() - d->moved_ns) / 1000000;
+
+	if (r == APPLY_NAMES_MOVES && !uv_is_active((uv_handle_t *)&d->moves))
+		uv_timer_start(&d->moves, on_moves,
+			       since_ms > MOVES_EVERY_MS ?
+				       MOVES_MS :
+				       MOVES_MS + MOVES_EVERY_MS - since_ms,
+			       0);
+	return r == APPLY_NAMES_SAME;
+}
+
+/* What the owner of a service says about its address; see clustering.h. */
+static bool on_is_at(void *ctx, uint64_t entity, const union ip_addr *addr,
+		     uint32_t ttl_s)
+{
+	return learn(ctx, entity, addr, ttl_s);
 }
 
 /* ---- health ------------------------------------------------------------ */
@@ -87,6 +125,12 @@ static void on_load(void *ctx, uint64_t entity, uint32_t load, bool over)
 	clustering_changed(&d->clustering, entity);
 }
 
+static void on_resolved(void *ctx, uint64_t entity, const union ip_addr *addr,
+			uint32_t ttl_s)
+{
+	learn(ctx, entity, addr, ttl_s);
+}
+
 static const struct svc_load *load_of(struct daemon *d, uint64_t entity)
 {
 	uint32_t id = publish_service_id(d->publish, entity);
@@ -122,6 +166,7 @@ static const struct health_ops health_ops = {
 	.slow_start = on_slow_start,
 	.response = on_response,
 	.load = on_load,
+	.resolved = on_resolved,
 	.connections = on_connections,
 	.passive = on_passive,
 };
@@ -268,6 +313,7 @@ static void close_loop(struct daemon *d)
 
 	uv_close((uv_handle_t *)&d->heartbeat, NULL);
 	uv_close((uv_handle_t *)&d->flush, NULL);
+	uv_close((uv_handle_t *)&d->moves, NULL);
 	for (i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -321,6 +367,8 @@ static int start_workers(struct daemon *d)
 		.scale = on_scale,
 		.ctx = d,
 	};
+	const struct clustering_ops clustering_ops = { .is_at = on_is_at,
+							.ctx = d };
 	struct health_options health = { .state_dir = d->options->state_dir };
 	int err;
 
@@ -330,7 +378,7 @@ static int start_workers(struct daemon *d)
 		return err;
 	}
 	err = clustering_init(&d->clustering, &d->loop, d->health,
-			      d->options->state_dir, d->api);
+			      d->options->state_dir, d->api, &clustering_ops);
 	if (err)
 		goto free_health;
 	err = engine_supervisor_new(&d->loop, &engines, &d->engines);
@@ -426,7 +474,8 @@ static void init_loop(struct daemon *d)
 	uv_loop_init(&d->loop);
 	uv_timer_init(&d->loop, &d->heartbeat);
 	uv_timer_init(&d->loop, &d->flush);
-	d->heartbeat.data = d->flush.data = d;
+	uv_timer_init(&d->loop, &d->moves);
+	d->heartbeat.data = d->flush.data = d->moves.data = d;
 	watch_signals(d);
 }
 

@@ -34,7 +34,8 @@ struct daemon {
 	struct config_api *config_api;
 	struct apply apply;
 	struct datapath_api datapath_api;
-	uv_timer_t heartbeat, flush;
+	uv_timer_t heartbeat, flush, moves;
+	uint64_t moved_ns; /* when addresses were put into effect last */
 	uv_signal_t signals[3];
 	uint64_t beats;
 	bool remove; /* nothing was there before and the start failed */

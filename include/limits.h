@@ -60,6 +60,20 @@
 /* Names: letters, digits, '.', '_', '-', ':'; with the closing NUL. (ABI) */
 #define NAME_LEN 32
 
+/* Domain-based services. A DNS name has 253 characters as text (RFC 1035). */
+#define DOMAIN_LEN 254
+/* Asked again when the answer's TTL is over, but neither all the time nor
+ * never; after a failure after 1, 2, 4 … 60 s. */
+#define NAME_TTL_MIN_S 1
+#define NAME_TTL_MAX_S 3600
+#define NAME_RETRY_MIN_S 1
+#define NAME_RETRY_MAX_S 60
+/* Questions of a prober that are out at once: what a resolver takes without
+ * dropping them; the others wait their turn. */
+#define NAMES_IN_FLIGHT_MAX 256
+/* Sockets to servers: c-ares has one or two for each. */
+#define NAME_SOCKETS_MAX 32
+
 /* ---- flow table ------------------------------------------------------- */
 
 /* Ways of a set: one set is 512 bytes, eight cache lines. (ABI) */

@@ -553,6 +553,12 @@ uint32_t publish_service_id(const struct publish *p, uint64_t entity)
 		       0;
 }
 
+bool publish_service_index(const struct publish *p, uint64_t entity,
+			   uint32_t *ret)
+{
+	return u64_map_get(&p->plan->service_at, entity, ret);
+}
+
 uint32_t publish_vserver_id(const struct publish *p, uint64_t entity)
 {
 	uint32_t i;

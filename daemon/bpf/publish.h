@@ -65,6 +65,9 @@ bool publish_flush(struct publish *publish, uint64_t budget_ns);
 
 /* Numbers in the maps; 0: not published. */
 uint32_t publish_service_id(const struct publish *publish, uint64_t entity);
+/* Index of a published service in the configuration. False: not in it. */
+bool publish_service_index(const struct publish *publish, uint64_t entity,
+			   uint32_t *ret);
 uint32_t publish_vserver_id(const struct publish *publish, uint64_t entity);
 
 struct ids *publish_service_ids(struct publish *publish);

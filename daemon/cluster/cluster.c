@@ -32,6 +32,11 @@ void cluster_local_state(struct cluster *c, const struct cluster_state *s)
 	cluster_step_local(c, s);
 }
 
+void cluster_publish_again(struct cluster *c, uint64_t entity)
+{
+	cluster_step_publish_again(c, entity);
+}
+
 static void on_message(void *ctx, const struct message *message)
 {
 	struct node_event event = { .type = NODE_EVENT_MESSAGE, .message = message };
@@ -203,11 +208,38 @@ static bool times_differ(const struct cluster *c, const struct config_cluster *c
 	       c->options.quorum_none != !cc->quorum_majority;
 }
 
+static void set_services(struct cluster *c, struct cluster_services *next)
+{
+	struct cluster_services old = c->services;
+
+	c->services = *next;
+	cluster_services_compare(&old, &c->services, del_service, set_service, c);
+	for (size_t i = 0; i < c->services.n; i++)
+		if (c->services.items[i].path_probing)
+			path_ping_move(c->ping, c->services.items[i].path_slot,
+				       &c->services.items[i].addr);
+	cluster_services_free(&old);
+	nnm_flush(c->nnm);
+}
+
+int cluster_apply_services(struct cluster *c, const struct config *config)
+{
+	struct cluster_services next;
+	int ret;
+
+	assert(!c->stepping);
+	assert(config->cluster.enabled);
+	ret = cluster_services_make(config, &next);
+	if (ret == 0)
+		set_services(c, &next);
+	return ret;
+}
+
 int cluster_apply(struct cluster *c, const struct config *config)
 {
 	const struct config_cluster *cc = &config->cluster;
 	const struct cluster_member *self = &c->members[c->options.id];
-	struct cluster_services next, old = c->services;
+	struct cluster_services next;
 	struct node_event event = { .type = NODE_EVENT_CONFIGURED };
 	int ret;
 
@@ -232,14 +264,7 @@ int cluster_apply(struct cluster *c, const struct config *config)
 	copy_members(c, config);
 	c->options.configured = event.configured = configured_set(config);
 	cluster_step_event(c, &event);
-	c->services = next;
-	cluster_services_compare(&old, &c->services, del_service, set_service, c);
-	for (size_t i = 0; i < c->services.n; i++)
-		if (c->services.items[i].path_probing)
-			path_ping_move(c->ping, c->services.items[i].path_slot,
-				       &c->services.items[i].addr);
-	cluster_services_free(&old);
-	nnm_flush(c->nnm);
+	set_services(c, &next);
 	return 0;
 }
 

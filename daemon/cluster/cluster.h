@@ -31,8 +31,10 @@ struct cluster_state {
 	uint32_t response_us;  /* 0: not known */
 	uint32_t load;
 	bool load_over;
+	bool unresolved;       /* domain-based service: no address so far */
 	bool has_address;      /* domain-based service: what it resolved to */
 	union ip_addr address;
+	uint32_t ttl_s;	       /* of that address, when it was learnt */
 	/* To the daemon only: who probes it, and since which view. OWN: this
 	 * node does, and OBSERVED differs from what it found only by the paths
 	 * of others. */
@@ -81,6 +83,12 @@ void cluster_free(struct cluster *cluster);
  * before. Times, observers and quorum take effect at the next start. 0 or
  * -errno with one line in the log. */
 int cluster_apply(struct cluster *cluster, const struct config *config);
+
+/* The same of CONFIG's services only. 0 or -ENOMEM. */
+int cluster_apply_services(struct cluster *cluster, const struct config *config);
+
+/* Publishes the service's state as it is known now, if one is. */
+void cluster_publish_again(struct cluster *cluster, uint64_t entity);
 
 /* From health: what probes found here. Ignored for services that another node
  * owns. May be called from inside the ops (it is then done afterwards). */

@@ -32,7 +32,8 @@ static void convert(const struct config_service *from, struct cluster_service *t
 	to->addr = from->addr;
 	if (is_internal(&from->addr))
 		to->node.flags |= NODE_SERVICE_INTERNAL;
-	if (from->path_monitor)
+	/* Without an address there is no path to look at yet. */
+	if (from->path_monitor && !config_unresolved(from))
 		to->node.flags |= NODE_SERVICE_PATH;
 	if (from->path_monitor && !from->path_individual)
 		to->node.flags |= NODE_SERVICE_PATH_ANY;

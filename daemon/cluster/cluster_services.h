@@ -13,7 +13,7 @@
 
 struct cluster_service {
 	struct node_service node;
-	union ip_addr addr; /* to ping; all zero for domain-based ones */
+	union ip_addr addr; /* to ping; all zero: not resolved yet */
 	char name[NAME_LEN];
 	bool probing;	    /* this node runs its monitors */
 	bool path_probing;  /* and whether it looks at the path to it, in … */

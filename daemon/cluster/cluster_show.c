@@ -59,6 +59,18 @@ static struct json_object *names_of(const struct cluster *c, uint32_t set)
 	return a;
 }
 
+/* Where the owner says that a domain-based service is. */
+static void add_address(struct json_object *o, const struct service_state *s)
+{
+	static const union ip_addr none;
+	char text[ADDR_TEXT_LEN];
+
+	if (ip_addr_equal(&s->addr, &none))
+		return;
+	add_text(o, "address", addr_text_format(&s->addr, text));
+	add(o, "ttl_s", s->ttl_s);
+}
+
 /* ---- nodes ------------------------------------------------------------ */
 
 struct owners {
@@ -249,6 +261,7 @@ struct json_object *cluster_show_service(const struct cluster *c, uint64_t entit
 		add_text(o, "advertised", health_state_name((enum svc_state)s.record.state));
 		add(o, "response_us", s.record.response_us);
 		add(o, "load", s.record.load);
+		add_address(o, &s.record);
 	}
 	if (s.master)
 		json_object_object_add(

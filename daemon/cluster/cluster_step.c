@@ -27,7 +27,9 @@ static struct service_state from_health(const struct cluster_state *s)
 		.entity = s->entity,
 		/* The first three of enum svc_state are those of health. */
 		.state = s->observed,
-		.reason = s->observed == HEALTH_UNKNOWN ? STATE_REASON_NONE : STATE_REASON_PROBE,
+		.reason = s->unresolved			  ? STATE_REASON_RESOLVE :
+			  s->observed == HEALTH_UNKNOWN ? STATE_REASON_NONE :
+							  STATE_REASON_PROBE,
 		.flags = s->load_over ? STATE_LOAD_OVER : 0,
 		.response_us = s->response_us,
 		.load = s->load,
@@ -36,8 +38,10 @@ static struct service_state from_health(const struct cluster_state *s)
 	_Static_assert((int)HEALTH_UP == SVC_UP && (int)HEALTH_DOWN == SVC_DOWN &&
 		       (int)HEALTH_UNKNOWN == SVC_UNKNOWN, "same numbers");
 	assert(s->observed <= HEALTH_UP);
-	if (s->has_address)
+	if (s->has_address) {
 		state.addr = s->address;
+		state.ttl_s = s->ttl_s;
+	}
 	return state;
 }
 
@@ -171,6 +175,7 @@ static void publish(struct cluster *c, const struct node_publish *p)
 		.load_over = r->flags & STATE_LOAD_OVER,
 		.has_address = !ip_addr_equal(&r->addr, &none),
 		.address = r->addr,
+		.ttl_s = r->ttl_s,
 		.owner = r->owner,
 		.view = r->view,
 		.own = p->own,
@@ -188,6 +193,22 @@ static void publish(struct cluster *c, const struct node_publish *p)
 		 node_state_reason_text((enum state_reason)p->reason),
 		 cluster_show_node_name(c, r->owner));
 	c->ops->publish(c->ctx, &s);
+}
+
+void cluster_step_publish_again(struct cluster *c, uint64_t entity)
+{
+	struct node_service_status s;
+	struct node_publish p = { .entity = entity, .record = &s.record };
+
+	if (c->halted || node_service_status(c->node, entity, &s) < 0 || !s.configured ||
+	    s.record.view == 0)
+		return;
+	p.state = s.state;
+	p.reason = s.reason;
+	p.own = s.master;
+	p.path_known = s.path_known;
+	p.path_reachable = s.path_reachable;
+	publish(c, &p);
 }
 
 static void trace(struct cluster *c, const struct node_trace *t)

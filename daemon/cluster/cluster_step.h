@@ -16,6 +16,9 @@ void cluster_step_event(struct cluster *cluster, struct node_event *event);
 /* What probes found; ignored if another node probes the service. */
 void cluster_step_local(struct cluster *cluster, const struct cluster_state *state);
 
+/* Tells the daemon what is known of the service. */
+void cluster_step_publish_again(struct cluster *cluster, uint64_t entity);
+
 /* This node begins or ends to probe the service. */
 void cluster_step_probe(struct cluster *cluster, uint64_t entity, bool on);
 

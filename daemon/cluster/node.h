@@ -38,7 +38,8 @@ struct node;
 	X(OWNER_GUESS, "owner-guess")                                        \
 	X(METRIC_DRIFT, "metric-drift")                                      \
 	X(NO_STEPDOWN, "no-stepdown")                                        \
-	X(ACK_ANY, "ack-any")
+	X(ACK_ANY, "ack-any")                                                \
+	X(ADDRESS_QUIET, "address-quiet")
 
 enum node_mutation {
 #define X(name, text) NODE_MUTATION_##name,
@@ -102,8 +103,7 @@ enum node_service_flag {
 struct node_service {
 	uint64_t entity;
 	/* Its owner is chosen by this key: 0 for the entity itself; the
-	 * monitor's entity if bound to a response-time monitor; that of the
-	 * primary binding for a domain-based service's secondary. */
+	 * monitor's entity if bound to a response-time monitor. */
 	uint64_t key;
 	uint32_t flags; /* enum node_service_flag */
 };

@@ -117,7 +117,8 @@ void sss_local(struct node *node, const struct service_state *local)
 	changed = memcmp(s->mac, local->mac, sizeof(s->mac)) ||
 		  s->vlan != local->vlan || s->mss != local->mss ||
 		  s->ttl_s != local->ttl_s ||
-		  !ip_addr_equal(&s->addr, &local->addr);
+		  (!ip_addr_equal(&s->addr, &local->addr) &&
+		   !node_mutant(node, NODE_MUTATION_ADDRESS_QUIET));
 	memcpy(s->mac, local->mac, sizeof(s->mac));
 	s->vlan = local->vlan;
 	s->mss = local->mss;

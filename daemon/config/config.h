@@ -99,7 +99,16 @@ struct config_binding {
 struct config_service {
 	char name[NAME_LEN];
 	uint64_t entity;     /* config_entity("service", name) */
+	/* With a domain: what it resolved to, or all zero as long as it has
+	 * not; written by apply_names.c, nothing else here ever changes. */
 	union ip_addr addr;
+	bool has_address;
+	char *domain;	     /* in place of an address; NULL: none */
+	uint8_t family;	     /* of the domain: 4, 6 */
+	uint32_t ttl_s;	     /* of the domain's address */
+	bool moves;	     /* it resolves to next_addr now */
+	union ip_addr next_addr;
+	uint32_t next_ttl_s;
 	uint16_t port;	     /* host order */
 	bool enabled;	     /* true */
 	uint32_t threshold;  /* summed weight of passing monitors: 1 */
@@ -205,6 +214,15 @@ int config_from_json(struct json_object *json, struct config **ret,
 		     struct config_error *e);
 
 void config_free(struct config *config);
+
+/* Whether a domain-based service has no address yet. */
+bool config_unresolved(const struct config_service *service);
+
+/* NULL, or why a name that was resolved to ADDR cannot be SERVICE's: an address
+ * that the configuration itself would refuse, or the machine's own. */
+const char *config_address_problem(const struct config *config,
+				   const struct config_service *service,
+				   const union ip_addr *addr);
 
 /* Unique id of a named object: the same on every node and after a restart
  * (64-bit SipHash of kind and name under a fixed key); never 0. */

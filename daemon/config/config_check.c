@@ -6,6 +6,7 @@
  */
 #include "config/config_check.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -154,14 +155,90 @@ static const char *addr_problem(const union ip_addr *addr)
 	return NULL;
 }
 
+/* Labels of letters, digits, hyphens and underscores; not an address. */
+static bool is_domain(const char *name)
+{
+	size_t label = 0, len = strlen(name);
+	bool letter = false;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = name[i];
+
+		if (c == '.') {
+			if (!label)
+				return false;
+			label = 0;
+			continue;
+		}
+		if (!isalnum((unsigned char)c) && c != '-' && c != '_')
+			return false;
+		letter |= !isdigit((unsigned char)c);
+		if (++label > 63)
+			return false;
+	}
+	return letter;
+}
+
+static int check_place(struct config_reader *reader, size_t i)
+{
+	struct config_service *s = &reader->config->services[i];
+
+	if (s->has_address == (s->domain != NULL))
+		return FAIL_AT(reader, i, NO_KEY,
+			       "expected either \"address\" or \"domain\", "
+			       "found %s",
+			       s->domain ? "both" : "neither");
+	if (s->domain && !is_domain(s->domain))
+		return FAIL_AT(reader, i, "domain",
+			       "expected a domain name, as in "
+			       "\"www.example.org\", found \"%.80s\"",
+			       s->domain);
+	if (!s->domain && s->family)
+		return FAIL_AT(reader, i, "family",
+			       "says what a domain is resolved to: an address "
+			       "has one already");
+	if (s->domain && !s->family)
+		s->family = 4;
+	if (s->has_address && addr_problem(&s->addr))
+		return FAIL_AT(reader, i, "address", "%s",
+			       addr_problem(&s->addr));
+	return 0;
+}
+
+bool config_unresolved(const struct config_service *s)
+{
+	static const union ip_addr none;
+
+	return s->domain && ip_addr_equal(&s->addr, &none);
+}
+
+const char *config_address_problem(const struct config *config,
+				   const struct config_service *s,
+				   const union ip_addr *addr)
+{
+	static const union ip_addr loopback6 = { .b = { [15] = 1 } };
+	bool v4 = ip_addr_is_v4(addr);
+
+	if (v4 != (s->family == 4))
+		return "it is not of the family asked for";
+	if (addr_problem(addr))
+		return addr_problem(addr);
+	if (v4 ? addr->b[12] == 127 : ip_addr_equal(addr, &loopback6))
+		return "a loopback address is another machine on each node";
+	for (size_t i = 0; i < config->n_vservers; i++)
+		if (ip_addr_equal(&config->vservers[i].addr, addr))
+			return "it is a vserver's own address";
+	return NULL;
+}
+
 static int check_service(struct config_reader *reader, size_t i)
 {
 	const struct config_service *s = &reader->config->services[i];
 	uint64_t sum = 0;
+	int rc = check_place(reader, i);
 
-	if (addr_problem(&s->addr))
-		return FAIL_AT(reader, i, "address", "%s",
-			       addr_problem(&s->addr));
+	if (rc)
+		return rc;
 	for (size_t k = 0; k < s->n_bindings; k++) {
 		const struct config_monitor *m = s->bindings[k].monitor;
 
@@ -241,7 +318,8 @@ static int check_members(struct config_reader *reader, size_t i)
 
 	for (size_t k = 0; k < v->n_members; k++) {
 		const struct config_service *s = v->members[k].service;
-		bool same = v4 == ip_addr_is_v4(&s->addr);
+		bool same = v4 == (s->domain ? s->family == 4 :
+					       ip_addr_is_v4(&s->addr));
 
 		/* NAT and MAC rewriting keep the packet's family. */
 		if (!same && (v->mode == FWD_NAT || v->mode == FWD_DSR_L2))

@@ -236,10 +236,19 @@ static const struct config_schema binding_schema =
 	SCHEMA("monitor of a service", binding_keys,
 	       .size = sizeof(struct config_binding));
 
+static const char *const family_names[] = { "ipv4", "ipv6", NULL };
+static const uint8_t family_values[] = { 4, 6 };
+
 static const struct config_key service_keys[] = {
 	NAME("name", config_service, name, REQUIRED, HELP("unique name")),
 	{ .name = "address", .type = CONFIG_ADDR, AT(config_service, addr),
-	  REQUIRED, HELP("address of the back end") },
+	  COUNT(config_service, has_address),
+	  .def_help = "the domain's", HELP("address of the back end") },
+	STRING("domain", config_service, domain, 1, 253,
+	       HELP("name to resolve, in place of an address")),
+	ENUM("family", config_service, family, family_names, 0,
+	     .values = family_values, .def_help = "ipv4",
+	     HELP("of the addresses the domain is resolved to")),
 	NUMBER("port", config_service, port, 1, 65535, 0, REQUIRED,
 	       HELP("port of the back end")),
 	BOOL("enabled", config_service, enabled, 1,

@@ -192,8 +192,11 @@ static struct json_object *service_json(const struct apply *a,
 	json_add_str(o, "name", s->name);
 	json_add_int(o, "id", id);
 	json_add_id(o, "entity", s->entity);
-	json_add_addr(o, "address", &s->addr);
+	if (!config_unresolved(s))
+		json_add_addr(o, "address", &s->addr);
 	json_add_int(o, "port", s->port);
+	if (s->domain)
+		json_add_str(o, "domain", s->domain);
 	add_health(a, o, s, a->dp->maps.services[id].state);
 	json_add_int(o, "connections", connections(load));
 	if (s->conns_max)
@@ -237,7 +240,7 @@ static void get_service(const struct apply *a, const char *name,
 			struct api_reply *reply)
 {
 	const struct config_service *s = config_find_service(a->config, name);
-	struct json_object **by, *bindings, *cluster;
+	struct json_object **by, *bindings, *domain, *cluster;
 
 	if (!s) {
 		api_fail(reply, 404, "no service named %s", name);
@@ -250,6 +253,9 @@ static void get_service(const struct apply *a, const char *name,
 	bindings = health_bindings_json(a->health, s->entity);
 	if (bindings)
 		json_object_object_add(reply->json, "bindings", bindings);
+	domain = health_name_json(a->health, s->entity);
+	if (domain)
+		json_object_object_add(reply->json, "name_resolution", domain);
 	cluster = a->clustering ?
 			  clustering_show_service(a->clustering, s->entity) :
 			  NULL;

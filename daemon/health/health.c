@@ -107,6 +107,8 @@ void health_settle(struct health *health, struct health_service *service)
 	if (!service->reason || moved) {
 		const char *why = service->fsm.admin == SVC_ADMIN_DISABLED ?
 					  "disabled" :
+				  service->unresolved ?
+					  "its name is not resolved yet" :
 				  service->n_bindings == 0 ?
 					  "no monitors bound" :
 				  service->fsm.observed == HEALTH_UNKNOWN ?
@@ -171,7 +173,7 @@ void health_take_state(struct health *health, int slot,
 	 * prober that is not (any more) the consolidator, are void: the one
 	 * that is will send its own. */
 	if (!s || s->generation != state->generation || !s->owned ||
-	    s->n_bindings != state->n_bindings ||
+	    s->n_bindings != state->n_bindings || s->unresolved ||
 	    slot != assign_consolidator(health->pool.mask, s->entity))
 		return;
 	explain(health, s, state, why, sizeof(why));
@@ -189,6 +191,35 @@ void health_take_state(struct health *health, int slot,
 	else if (state->observed == HEALTH_UP)
 		set_reason(s, why);
 	pool_state_changed(health, s->slot);
+}
+
+void health_take_name(struct health *health, int slot,
+		      const struct probe_wire_name *name)
+{
+	struct health_service *s = health->table.services[name->slot];
+	char why[HEALTH_REASON_LEN];
+
+	/* As in health_take_state(). */
+	if (!s || s->generation != name->generation || !s->owned ||
+	    !s->domain || slot != assign_consolidator(health->pool.mask, s->entity))
+		return;
+	s->name_failures = name->failures;
+	free(s->name_error);
+	s->name_error = NULL;
+	if (name->resolved) {
+		s->named_s = time(NULL);
+		if (health->ops.resolved)
+			health->ops.resolved(health->ctx, s->entity,
+					     &name->addr, name->ttl_s);
+		return;
+	}
+	s->name_error = strdup(reason_format(&name->reason, why, sizeof(why)));
+	if (s->unresolved) {
+		set_reason(s, why);
+	} else if (name->failures == 1) {
+		log_notice("service %s: %s: %s; its last address stays", s->name,
+			   s->domain, why);
+	}
 }
 
 /* ---- orders ----------------------------------------------------------- */
@@ -242,17 +273,38 @@ int health_set_owned(struct health *health, uint64_t entity, bool owned)
 	return 0;
 }
 
+/* Engines of this node choose by them, too. */
+static void set_remote_metrics(struct health *health, struct health_service *s,
+			       uint32_t response_us, uint32_t load,
+			       bool load_over)
+{
+	bool other_load = s->load != load || s->load_over != load_over;
+
+	if (s->response_us != response_us) {
+		s->response_us = response_us;
+		if (health->ops.response)
+			health->ops.response(health->ctx, s->entity,
+					     response_us);
+	}
+	if (!other_load)
+		return;
+	s->load = load;
+	s->load_over = load_over;
+	if (health->ops.load)
+		health->ops.load(health->ctx, s->entity, load, load_over);
+}
+
 int health_set_remote(struct health *health, uint64_t entity,
 		      enum health_observed observed, const char *reason,
-		      uint32_t response_us)
+		      uint32_t response_us, uint32_t load, bool load_over)
 {
 	struct health_service *s = health_table_find(health, entity);
 
 	if (!s)
 		return -ENOENT;
-	if (s->owned)
+	if (s->owned || (s->unresolved && observed == HEALTH_UP))
 		return -EBUSY;
-	s->response_us = response_us;
+	set_remote_metrics(health, s, response_us, load, load_over);
 	if (s->fsm.observed != observed) {
 		/* Its monitors' verdicts are not known here; if this node
 		 * takes over, what is DOWN must prove itself again. */
@@ -286,6 +338,10 @@ int health_status(const struct health *health, uint64_t entity,
 			 s->fsm.admin == SVC_ADMIN_DISABLED ? HEALTH_DISABLE :
 							      HEALTH_GRACEFUL,
 		.owned = s->owned,
+		.by_name = s->domain != NULL,
+		.unresolved = s->unresolved,
+		.addr = s->addr,
+		.ttl_s = s->ttl_s,
 		.since_s = s->since_s,
 		.response_us = s->response_us,
 		.load = s->load,

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
+#include "ip_addr.h"
 #include "limits.h"
 #include "map_abi.h"
 
@@ -70,6 +71,11 @@ struct health_ops {
 	void (*response)(void *ctx, uint64_t entity, uint32_t response_us);
 	/* Custom load changed; over: above load_max. May be NULL. */
 	void (*load)(void *ctx, uint64_t entity, uint32_t load, bool over);
+	/* This node resolved the domain of a service that it probes. Whether
+	 * that becomes its address the daemon decides, by health_apply() with a
+	 * configuration that says so. May be NULL. */
+	void (*resolved)(void *ctx, uint64_t entity, const union ip_addr *addr,
+			 uint32_t ttl_s);
 	/* Flows the service has now, for draining; negative: not known. NULL:
 	 * draining ends by delay_s only, or at once without one. */
 	int64_t (*connections)(void *ctx, uint64_t entity);
@@ -107,10 +113,10 @@ int health_set_probers(struct health *health, unsigned int n);
 int health_set_owned(struct health *health, uint64_t entity, bool owned);
 
 /* Cluster: state learnt from the owner; ignored with -EBUSY while this node
- * probes the service itself. */
+ * probes the service itself, and UP while it has no address. */
 int health_set_remote(struct health *health, uint64_t entity,
 		      enum health_observed observed, const char *reason,
-		      uint32_t response_us);
+		      uint32_t response_us, uint32_t load, bool load_over);
 
 /* Operator's order, by name. 0, -ENOENT, -EINVAL. */
 int health_admin(struct health *health, const char *name,
@@ -121,6 +127,10 @@ struct health_status {
 	enum health_observed observed;
 	enum health_admin admin; /* HEALTH_GRACEFUL also with a delay: draining */
 	bool owned;		 /* probed here */
+	bool by_name;		 /* domain-based */
+	bool unresolved;	 /* … and without an address so far: DOWN */
+	union ip_addr addr;	 /* all zero: unresolved */
+	uint32_t ttl_s;		 /* of a resolved address */
 	char reason[HEALTH_REASON_LEN];
 	int64_t since_s;      /* wall clock: last change of state */
 	uint32_t response_us; /* mean over its monitors; 0: not known */
@@ -138,6 +148,11 @@ int health_status(const struct health *health, uint64_t entity,
  * next probe, lateness. A new object, or NULL if the service is unknown. */
 struct json_object *health_bindings_json(const struct health *health,
 					 uint64_t entity);
+
+/* How the name of a domain-based service is resolved, for `service show NAME`.
+ * A new object, or NULL if the service has none. */
+struct json_object *health_name_json(const struct health *health,
+				     uint64_t entity);
 
 /* Probers for `prober show`: a new array. */
 struct json_object *health_probers_json(const struct health *health);

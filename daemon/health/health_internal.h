@@ -44,6 +44,14 @@ struct health_service {
 	uint32_t slot, generation;
 	union ip_addr addr;
 	uint16_t port;
+	/* Domain-based: NULL or its domain; no address, no probes, DOWN. */
+	char *domain;
+	uint8_t family;
+	bool unresolved;
+	uint32_t ttl_s;		/* of the address in use */
+	char *name_error;	/* of the last question; NULL: answered */
+	uint32_t name_failures; /* in a row */
+	int64_t named_s;	/* wall clock: last answer here; 0: none */
 	uint32_t threshold, slow_start_ms;
 	struct svc_fsm fsm;
 	bool owned, config_enabled;
@@ -222,6 +230,10 @@ void health_settle(struct health *health, struct health_service *service);
 
 /* The last timer of health_free(). */
 void health_end(uv_timer_t *timer);
+
+/* What a prober resolved a service's domain to. */
+void health_take_name(struct health *health, int slot,
+		      const struct probe_wire_name *name);
 
 /* A prober's consolidated state. */
 void health_take_state(struct health *health, int slot,

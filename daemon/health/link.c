@@ -9,6 +9,7 @@
  * taken over by a reply.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +20,7 @@
 
 /* A few of these fit into a socket's buffer. */
 #define FRAME 16384
-#define ROW_MAX 512
+#define ROW_MAX 1024 /* a row with a domain and 16 bindings: 530 */
 
 static uint8_t in[PROBE_WIRE_FRAME_MAX];
 static uint8_t out[PROBE_WIRE_FRAME_MAX];
@@ -49,6 +50,7 @@ static void on_note(struct pool_prober *p, struct cursor *c)
 static void on_record(struct pool_prober *p, uint16_t type, struct cursor *c)
 {
 	struct probe_wire_state state;
+	struct probe_wire_name name;
 	struct reason_info reason;
 	const char *text;
 	uint64_t id;
@@ -63,6 +65,10 @@ static void on_record(struct pool_prober *p, uint16_t type, struct cursor *c)
 	case PROBE_WIRE_STATE:
 		if (probe_wire_get_state(c, &state))
 			health_take_state(p->health, p->slot, &state);
+		break;
+	case PROBE_WIRE_NAME:
+		if (probe_wire_get_name(c, &name))
+			health_take_name(p->health, p->slot, &name);
 		break;
 	case PROBE_WIRE_STEP:
 		id = cursor_get_u64(c);
@@ -217,6 +223,10 @@ static void put_row(struct health *health, struct cursor *c, uint32_t slot)
 	row.observed = s->fsm.observed;
 	row.owned = s->owned;
 	memcpy(row.name, s->name, sizeof(row.name));
+	if (s->domain) {
+		row.family = s->family;
+		snprintf(row.domain, sizeof(row.domain), "%s", s->domain);
+	}
 	row.n_bindings = s->n_bindings;
 	for (uint32_t i = 0; i < s->n_bindings; i++)
 		row.bindings[i] = (struct probe_wire_binding){

@@ -84,6 +84,9 @@ void probe_wire_put_service(struct cursor *c,
 	cursor_put_u8(c, service->observed);
 	cursor_put_u8(c, service->owned);
 	cursor_put(c, service->name, sizeof(service->name));
+	cursor_put_u8(c, service->family);
+	if (service->family)
+		cursor_put_string(c, service->domain);
 	cursor_put_u32(c, service->n_bindings);
 	for (uint32_t i = 0; i < service->n_bindings; i++) {
 		cursor_put_u32(c, service->bindings[i].row);
@@ -91,6 +94,24 @@ void probe_wire_put_service(struct cursor *c,
 		cursor_put_u16(c, service->bindings[i].weight);
 		cursor_put_u8(c, service->bindings[i].verdict);
 	}
+}
+
+static bool get_domain(struct cursor *c, struct probe_wire_service *ret)
+{
+	const void *text;
+	size_t len;
+
+	ret->domain[0] = '\0';
+	ret->family = cursor_get_u8(c);
+	if (!ret->family)
+		return !c->error;
+	text = cursor_get_bytes(c, &len);
+	if (!text || !len || len >= DOMAIN_LEN || memchr(text, 0, len) ||
+	    (ret->family != 4 && ret->family != 6))
+		return false;
+	memcpy(ret->domain, text, len);
+	ret->domain[len] = '\0';
+	return true;
 }
 
 bool probe_wire_get_service(struct cursor *c, struct probe_wire_service *ret)
@@ -105,6 +126,8 @@ bool probe_wire_get_service(struct cursor *c, struct probe_wire_service *ret)
 	ret->owned = cursor_get_u8(c);
 	cursor_get(c, ret->name, sizeof(ret->name));
 	ret->name[NAME_LEN - 1] = '\0';
+	if (!get_domain(c, ret))
+		return false;
 	ret->n_bindings = cursor_get_u32(c);
 	if (c->error || ret->n_bindings > BINDINGS_PER_SERVICE_MAX ||
 	    ret->slot >= SERVICES_MAX || ret->observed > HEALTH_UP)
@@ -147,6 +170,30 @@ bool probe_wire_get_state(struct cursor *c, struct probe_wire_state *ret)
 			return false;
 	probe_wire_get_reason(c, &ret->reason);
 	return !c->error;
+}
+
+void probe_wire_put_name(struct cursor *c, const struct probe_wire_name *name)
+{
+	cursor_put_u32(c, name->slot);
+	cursor_put_u32(c, name->generation);
+	cursor_put_u8(c, name->resolved);
+	cursor_put(c, &name->addr, sizeof(name->addr));
+	cursor_put_u32(c, name->ttl_s);
+	cursor_put_u32(c, name->failures);
+	probe_wire_put_reason(c, &name->reason);
+}
+
+bool probe_wire_get_name(struct cursor *c, struct probe_wire_name *ret)
+{
+	ret->slot = cursor_get_u32(c);
+	ret->generation = cursor_get_u32(c);
+	ret->resolved = cursor_get_u8(c);
+	cursor_get(c, &ret->addr, sizeof(ret->addr));
+	ret->ttl_s = cursor_get_u32(c);
+	ret->failures = cursor_get_u32(c);
+	probe_wire_get_reason(c, &ret->reason);
+	return !c->error && ret->slot < SERVICES_MAX &&
+	       ret->ttl_s <= NAME_TTL_MAX_S;
 }
 
 void probe_wire_put_result(struct cursor *c,

@@ -9,8 +9,9 @@
  *   MONITOR   id, definition            (id known already: replaced)
  *   MONITOR_GONE  id
  *   SERVICE   slot, generation, entity, address, port, threshold, observed,
- *             probed here or not, name, bindings {row, monitor id, weight,
- *             verdict}                  (slot known already: replaced)
+ *             probed here or not, name, domain's family and domain, bindings
+ *             {row, monitor id, weight, verdict}
+ *                                       (slot known already: replaced)
  *   SERVICE_GONE  slot
  *   STATE     slot, generation, observed, verdicts: what the daemon holds now;
  *             also the acknowledgement of the same record going up
@@ -21,6 +22,8 @@
  *   READY     version
  *   STATE     slot, generation, observed, verdicts, reason: what the
  *             consolidator found
+ *   NAME      slot, generation, resolved or not, address, TTL, failures in a
+ *             row, reason: what its consolidator resolved its domain to
  *   STEP      try id, time, text
  *   TRIED     try id, passed, time, reason
  *   NOTE      one line for the log
@@ -37,7 +40,7 @@
 #include "util/cursor.h"
 
 #define PROBE_WIRE_MAGIC 0x5350 /* "PS" */
-#define PROBE_WIRE_VERSION 1
+#define PROBE_WIRE_VERSION 2
 /* Largest datagram. A monitor's strings are at most a quarter of it. */
 #define PROBE_WIRE_FRAME_MAX 65536
 #define PROBE_WIRE_STRING_MAX 8192
@@ -59,6 +62,7 @@ enum probe_wire_type {
 	PROBE_WIRE_TRIED,
 	PROBE_WIRE_NOTE,
 	PROBE_WIRE_RESULT,
+	PROBE_WIRE_NAME,
 };
 
 struct probe_wire_binding {
@@ -77,6 +81,8 @@ struct probe_wire_service {
 	uint8_t observed; /* enum health_observed */
 	bool owned;
 	char name[NAME_LEN];
+	uint8_t family; /* 4, 6; 0: it has no domain */
+	char domain[DOMAIN_LEN];
 	uint32_t n_bindings;
 	struct probe_wire_binding bindings[BINDINGS_PER_SERVICE_MAX];
 };
@@ -93,6 +99,14 @@ struct probe_wire_result {
 	uint32_t slot, generation;
 	uint8_t index; /* of the binding in its service */
 	uint8_t verdict;
+	struct reason_info reason;
+};
+
+struct probe_wire_name {
+	uint32_t slot, generation;
+	bool resolved;
+	union ip_addr addr; /* if resolved, as TTL */
+	uint32_t ttl_s, failures;
 	struct reason_info reason;
 };
 
@@ -118,6 +132,8 @@ bool probe_wire_get_state(struct cursor *c, struct probe_wire_state *ret);
 void probe_wire_put_result(struct cursor *c,
 			   const struct probe_wire_result *result);
 bool probe_wire_get_result(struct cursor *c, struct probe_wire_result *ret);
+void probe_wire_put_name(struct cursor *c, const struct probe_wire_name *name);
+bool probe_wire_get_name(struct cursor *c, struct probe_wire_name *ret);
 
 /* A monitor's definition. The decoded one owns its strings. */
 void probe_wire_put_monitor(struct cursor *c,

@@ -46,7 +46,9 @@
 	X(UNSUPPORTED, "this kind of probe is not possible here")              \
 	X(NO_MONITORS, "no monitors bound")                                    \
 	X(RESTORED, "as before the daemon's restart")                          \
-	X(NOT_OWNED, "as reported by the owning node")
+	X(NOT_OWNED, "as reported by the owning node")                         \
+	X(RESOLVE, "name does not resolve, error %u")                          \
+	X(RESOLVE_NONE, "name resolves to no usable address")
 
 enum reason {
 #define REASON_X(id, text) REASON_##id,

@@ -103,6 +103,32 @@ struct json_object *health_bindings_json(const struct health *health,
 	return list;
 }
 
+struct json_object *health_name_json(const struct health *health,
+				     uint64_t entity)
+{
+	const struct health_service *s = health_table_find(health, entity);
+	struct json_object *o;
+
+	if (!s || !s->domain)
+		return NULL;
+	o = json_object_new_object();
+	add_string(o, "domain", s->domain);
+	add_string(o, "family", s->family == 4 ? "ipv4" : "ipv6");
+	json_object_object_add(o, "resolved",
+			       json_object_new_boolean(!s->unresolved));
+	if (s->ttl_s)
+		add_int(o, "ttl_s", s->ttl_s);
+	/* Of others' services nothing is known but the address. */
+	if (!s->owned)
+		return o;
+	if (s->named_s)
+		add_int(o, "answered_s", s->named_s);
+	add_int(o, "failures", s->name_failures);
+	if (s->name_error)
+		add_string(o, "error", s->name_error);
+	return o;
+}
+
 static const char *state_name(enum pool_state state)
 {
 	static const char *const names[] = {

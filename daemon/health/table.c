@@ -53,6 +53,8 @@ static void free_service(struct health_service *service)
 	for (uint32_t i = 0; i < service->n_bindings; i++)
 		free(service->bindings[i].passive);
 	free(service->reason);
+	free(service->name_error);
+	free(service->domain);
 	free(service);
 }
 
@@ -225,7 +227,39 @@ static bool same_place(const struct health_service *service,
 		       const struct config_service *config)
 {
 	return ip_addr_equal(&service->addr, &config->addr) &&
-	       service->port == config->port;
+	       service->port == config->port &&
+	       service->unresolved == config_unresolved(config);
+}
+
+static bool same_domain(const struct health_service *a,
+			const struct health_service *b)
+{
+	if (!a->domain || !b->domain)
+		return a->domain == b->domain;
+	return a->family == b->family && !strcmp(a->domain, b->domain);
+}
+
+static int build_name(struct health_service *s,
+		      const struct config_service *config,
+		      const struct health_service *former)
+{
+	if (!config->domain)
+		return 0;
+	s->domain = strdup(config->domain);
+	if (!s->domain)
+		return -ENOMEM;
+	s->family = config->family;
+	s->unresolved = config_unresolved(config);
+	s->ttl_s = config->ttl_s;
+	if (former && same_domain(s, former)) {
+		s->named_s = former->named_s;
+		s->name_failures = former->name_failures;
+		/* name_error moves over when the plan is carried out */
+	}
+	if (!s->unresolved || (former && former->unresolved))
+		return 0;
+	s->reason = strdup("its name is not resolved yet");
+	return s->reason ? 0 : -ENOMEM;
 }
 
 static int build_service(struct health *health, const struct plan *plan,
@@ -287,7 +321,11 @@ static int build_service(struct health *health, const struct plan *plan,
 	}
 	if (config->n_bindings == 0)
 		observed = HEALTH_UP;
-	r = build_bindings(health, plan, config, s, old, restored);
+	r = build_name(s, config, former);
+	if (s->unresolved)
+		observed = HEALTH_DOWN;
+	if (!r)
+		r = build_bindings(health, plan, config, s, old, restored);
 	if (r) {
 		free_service(s);
 		return r;
@@ -347,7 +385,7 @@ static bool same_row(const struct health_service *a,
 		     const struct health_service *b)
 {
 	if (!ip_addr_equal(&a->addr, &b->addr) || a->port != b->port ||
-	    a->n_bindings != b->n_bindings)
+	    a->n_bindings != b->n_bindings || !same_domain(a, b))
 		return false;
 	for (uint32_t i = 0; i < a->n_bindings; i++)
 		if (a->bindings[i].monitor != b->bindings[i].monitor)
@@ -401,6 +439,10 @@ static void place(struct health *health, struct health_service *s)
 	if (old && !s->reason) {
 		s->reason = old->reason;
 		old->reason = NULL;
+	}
+	if (old && s->domain && same_domain(s, old)) {
+		s->name_error = old->name_error;
+		old->name_error = NULL;
 	}
 	for (uint32_t i = 0; i < s->n_bindings; i++) {
 		t->monitors[s->bindings[i].monitor]->references++;

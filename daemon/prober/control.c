@@ -421,9 +421,29 @@ static bool flush_states(struct prober *prober)
 	return true;
 }
 
+/* What names were resolved to. */
+static bool flush_names(struct prober *prober)
+{
+	struct probe_wire_name name;
+
+	while (names_next(&name)) {
+		struct cursor c = cursor_on(out, sizeof(out));
+		size_t mark;
+
+		probe_wire_begin(&c);
+		mark = probe_wire_open(&c, PROBE_WIRE_NAME);
+		probe_wire_put_name(&c, &name);
+		probe_wire_close(&c, mark);
+		if (!write_frame(prober->control.daemon.fd, &c))
+			return false;
+		names_told();
+	}
+	return true;
+}
+
 void control_flush(struct prober *prober)
 {
-	bool done = true;
+	bool done = flush_names(prober);
 
 	for (int i = 0; i < PROBERS_MAX; i++)
 		if (!TAILQ_EMPTY(&prober->control.dirty[i]))

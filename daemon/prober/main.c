@@ -57,6 +57,7 @@ static void turn(uv_check_t *check)
 	(void)check;
 	late_observe(&prober, now_ns);
 	poller_run();
+	names_turn();
 	schedule_run(&prober, prober_now_ns());
 	control_flush(&prober);
 	now_ns = prober_now_ns();
@@ -135,5 +136,6 @@ int main(int argc, char **argv)
 	while (!prober.stopping)
 		uv_run(prober.loop, UV_RUN_DEFAULT);
 	table_free(&prober);
+	names_deinit();
 	return 0;
 }

@@ -82,7 +82,7 @@ int probe_start(struct prober *prober, struct monitor *monitor,
 	if (binding)
 		binding->probe = probe;
 	prober->schedule.in_flight++;
-	probe->timer.tag = 1; /* for schedule_run() */
+	probe->timer.tag = SCHEDULE_TIME_OUT;
 	wheel_add(&prober->schedule.wheel, &probe->timer,
 		  probe->start_ns / 1000000 + probe->timeout_ms);
 	monitor->kind->start(probe);

@@ -61,6 +61,7 @@ struct target {
 	int8_t consolidator;
 	bool owned, is_dirty;
 	struct reason_info *why; /* of a state the daemon lacks */
+	struct name *domain; /* NULL: it was configured with an address */
 	char name[NAME_LEN];
 	struct binding bindings[];
 };
@@ -111,6 +112,35 @@ void schedule_run(struct prober *prober, uint64_t now_ns);
 void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 		     struct reason_info *reason, uint64_t start_ns,
 		     uint32_t response_us, uint64_t lost_us);
+
+/* Tags of the wheel's nodes: what is due. */
+enum schedule_tag {
+	SCHEDULE_PROBE_DUE,
+	SCHEDULE_TIME_OUT,
+	SCHEDULE_NAME,
+};
+
+/* ---- names.c: domain-based services ----------------------------------- */
+
+struct name;
+
+/* The name of SERVICE, by its row; OLD (may be NULL), that of the row before, is
+ * reused or freed. NULL: no memory. */
+struct name *names_new(struct prober *prober, struct target *service,
+		       const struct probe_wire_service *row, struct name *old);
+/* Accepts NULL. */
+void names_free(struct name *name);
+/* Whether this prober asks for it. */
+void names_activate(struct name *name, bool on);
+/* It is due. */
+void names_ask(struct wheel_node *due);
+/* Every turn of the loop. */
+void names_turn(void);
+void names_deinit(void);
+/* What the daemon has not been told yet, oldest first; false: nothing. It
+ * counts as told with names_told(). */
+bool names_next(struct probe_wire_name *ret);
+void names_told(void);
 
 /* ---- late.c: was this process on time? -------------------------------- */
 

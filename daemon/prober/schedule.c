@@ -139,9 +139,11 @@ void schedule_run(struct prober *prober, uint64_t now_ns)
 	struct wheel_node *node;
 
 	while ((node = wheel_pop(wheel, now_ns / 1000000))) {
-		/* Both kinds of timers are first members of what they time. */
-		if (node->tag)
+		/* Timers are first members of what they time. */
+		if (node->tag == SCHEDULE_TIME_OUT)
 			probe_time_out((struct probe *)node);
+		else if (node->tag == SCHEDULE_NAME)
+			names_ask(node);
 		else
 			start(prober, (struct binding *)node, now_ns);
 	}

@@ -80,6 +80,14 @@ void table_remove_monitor(struct prober *prober, uint32_t id)
 
 /* ---- consolidation ---------------------------------------------------- */
 
+/* A domain-based service that is not resolved yet has nothing to probe. */
+static bool has_place(const struct target *service)
+{
+	static const union ip_addr none;
+
+	return !service->domain || !ip_addr_equal(&service->addr, &none);
+}
+
 static bool daemon_knows(const struct target *service)
 {
 	if (service->observed != service->known)
@@ -96,7 +104,8 @@ void table_consolidate(struct prober *prober, struct target *service,
 	uint8_t verdicts[BINDINGS_PER_SERVICE_MAX];
 	uint16_t weights[BINDINGS_PER_SERVICE_MAX];
 
-	if (service->consolidator != prober->slot || !service->owned)
+	if (service->consolidator != prober->slot || !service->owned ||
+	    !has_place(service))
 		return;
 	for (uint32_t i = 0; i < service->n_bindings; i++) {
 		verdicts[i] = service->bindings[i].seen;
@@ -138,7 +147,8 @@ static void assign(struct prober *prober, struct target *service)
 	for (uint32_t i = 0; i < service->n_bindings; i++) {
 		struct binding *b = &service->bindings[i];
 		const struct config_monitor *c = &b->monitor->config;
-		bool runs = service->owned && c->type != MONITOR_INLINE &&
+		bool runs = service->owned && has_place(service) &&
+			    c->type != MONITOR_INLINE &&
 			    assign_runner(prober->mask, c->entity,
 					  service->entity) == prober->slot;
 
@@ -150,6 +160,8 @@ static void assign(struct prober *prober, struct target *service)
 		if (b->runs && b->verdict.value != b->known)
 			control_send_result(prober, b, NULL);
 	}
+	if (service->domain)
+		names_activate(service->domain, consolidator == prober->slot);
 	table_consolidate(prober, service, NULL);
 }
 
@@ -167,6 +179,7 @@ static void free_service(struct prober *prober, struct target *service)
 		monitor_unref(service->bindings[i].monitor);
 		free(service->bindings[i].reason);
 	}
+	names_free(service->domain);
 	free(service->why);
 	free(service);
 }
@@ -178,7 +191,7 @@ static bool same_shape(const struct target *service,
 {
 	if (service->generation != row->generation ||
 	    service->n_bindings != row->n_bindings)
-		return false;
+		return false; /* another domain has another generation */
 	for (uint32_t i = 0; i < row->n_bindings; i++)
 		if (service->bindings[i].monitor !=
 			    table->monitors[row->bindings[i].monitor] ||
@@ -243,6 +256,16 @@ int table_set_service(struct prober *prober,
 		b->known = b->seen = row->bindings[i].verdict;
 		b->dirty_to = ASSIGN_NONE;
 		verdict_init(&b->verdict, b->known);
+	}
+	/* A question that is out, and when the next is due, outlive the row. */
+	if (row->family) {
+		service->domain = names_new(prober, service, row,
+					    old ? old->domain : NULL);
+		if (old)
+			old->domain = NULL;
+		if (!service->domain)
+			control_note(prober, "no memory to resolve %s",
+				     row->domain);
 	}
 	free_service(prober, old);
 	table->services[row->slot] = service;

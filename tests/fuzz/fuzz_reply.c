@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Bytes that probers take from services: HTTP responses, in pieces, load
- * metrics, texts that become reasons; and messages among daemon and probers.
+ * metrics, DNS answers, texts that become reasons; and messages among daemon and
+ * probers.
  *
  * fuzz-sources: daemon/prober/http_reply.c daemon/prober/load_reply.c
+ * fuzz-sources: daemon/prober/name_answer.c
  * fuzz-sources: daemon/health/reason.c daemon/health/probe_wire.c
  * fuzz-sources: daemon/health/state_file.c
  */
@@ -15,6 +17,7 @@
 #include "health/state_file.h"
 #include "prober/http_reply.h"
 #include "prober/load_reply.h"
+#include "prober/name_answer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -56,6 +59,7 @@ static void messages(uint8_t *data, size_t size)
 	struct probe_wire_service service;
 	struct probe_wire_state state;
 	struct probe_wire_result result;
+	struct probe_wire_name name;
 	struct config_monitor monitor;
 	struct cursor again;
 	uint16_t type;
@@ -68,9 +72,26 @@ static void messages(uint8_t *data, size_t size)
 		again = body;
 		probe_wire_get_result(&again, &result);
 		again = body;
+		probe_wire_get_name(&again, &name);
+		again = body;
 		if (!probe_wire_get_monitor(&again, &monitor))
 			probe_wire_free_monitor(&monitor);
 	}
+}
+
+static void names(const uint8_t *data, size_t size, uint8_t family)
+{
+	union ip_addr addr, current = { .w = { 0 } };
+	uint32_t ttl_s;
+
+	if (name_answer_choose(data, size, family, &current, &addr, &ttl_s) <= 0)
+		return;
+	assert(ip_addr_is_v4(&addr) == (family == 4));
+	/* What was chosen stays. */
+	current = addr;
+	assert(name_answer_choose(data, size, family, &current, &addr,
+				  &ttl_s) > 0);
+	assert(ip_addr_equal(&addr, &current));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -84,6 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	assert(http(data, size, size) == http(data, size, 1 + data[0] % 7));
+	names(data, size, 4);
+	names(data, size, 6);
 	load_reply_find((const char *)data, size, "load", &load);
 	reason_set(&reason, data[0], size);
 	reason_text(&reason, (const char *)data, size);

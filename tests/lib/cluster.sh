@@ -21,6 +21,7 @@ INTERVAL_MS=${INTERVAL_MS:-100}
 NODES=
 SERVICES=
 declare -A NODE_PID=()
+NAMES_WRAP=() # names.sh: a resolv.conf of its own
 # More keys of service K: SERVICE_OPTIONS[K]='"path_monitor": true'
 declare -A SERVICE_OPTIONS=()
 
@@ -160,7 +161,7 @@ cluster_config() {
 cluster_start() {
 	local i=$1
 	# Not by in_ns: $! must be the daemon itself.
-	nsenter --net="/var/run/netns/$(node_ns "$i")" -- "$B/sluiced" --config "$RUN/n$i/sluice.json" \
+	nsenter --net="/var/run/netns/$(node_ns "$i")" -- "${NAMES_WRAP[@]}" "$B/sluiced" --config "$RUN/n$i/sluice.json" \
 		--run-dir "$RUN/n$i/run" --state-dir "$RUN/n$i/state" \
 		--bpffs "$RUN/bpf/n$i" --foreground >>"$RUN/n$i.log" 2>&1 </dev/null &
 	NODE_PID[$i]=$!

@@ -15,6 +15,7 @@ METHOD=${METHOD:-maglev}
 ENGINES=${ENGINES:-2}
 SLUICED_PID=
 SLUICED_STARTS=0
+NAMES_WRAP=() # names.sh: a resolv.conf of its own
 
 node_config_service() {
 	printf '    { "name": "%s", "address": "%s", "port": %s }' "$@"
@@ -79,7 +80,7 @@ api() {
 # sluiced_start FILE: does not wait.
 sluiced_start() {
 	SLUICED_STARTS=$((SLUICED_STARTS + 1))
-	nsenter --net="/var/run/netns/$NODE" -- "$B/sluiced" --config "$1" \
+	nsenter --net="/var/run/netns/$NODE" -- "${NAMES_WRAP[@]}" "$B/sluiced" --config "$1" \
 		--run-dir "$RUN/run" --state-dir "$RUN/state" \
 		--bpffs "$RUN/bpf/sluice" --foreground \
 		>>"$RUN/sluiced.log" 2>&1 </dev/null &

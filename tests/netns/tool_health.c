@@ -282,7 +282,7 @@ static bool command(char *line)
 		r = health_set_remote(
 			health, config_entity("service", w[1]),
 			!strcmp(w[2], "up") ? HEALTH_UP : HEALTH_DOWN,
-			"as the owner says", 100);
+			"as the owner says", 100, 0, false);
 	else if (!strcmp(w[0], "try"))
 		r = try(w[1]);
 	else if (!strcmp(w[0], "show"))

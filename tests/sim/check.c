@@ -12,7 +12,8 @@
  *  7 one version, one content       of every record ever sent
  *  8 brought up to date before      a newcomer knows what masters know
  *  9 bounded                        queues and caches
- * 10 no lost final update, one prober, metrics within 5 %: check_converged()
+ * 10 no lost final update, one prober, one address, metrics within 5 %:
+ *    check_converged()
  */
 #include <stdlib.h>
 #include <string.h>
@@ -387,12 +388,22 @@ static uint8_t expected(const struct sim *sim, const struct sim_service *s,
 	uint32_t looks = s->configured & members;
 
 	(void)sim;
+	if (s->named && !s->place)
+		return SVC_DOWN;
 	if (!(s->flags & NODE_SERVICE_PATH) || s->state != SVC_UP)
 		return s->state;
 	if (s->flags & NODE_SERVICE_PATH_ANY)
 		return looks & ~s->reachable ? SVC_DOWN : SVC_UP;
 	return members & 1u << n && !(s->reachable & 1u << n) ? SVC_DOWN
 							      : SVC_UP;
+}
+
+static bool check_address(const struct sim_service *s,
+			  const struct node_service_status *st)
+{
+	union ip_addr addr = sim_addr(s->named ? s->place : 0);
+
+	return ip_addr_equal(&st->record.addr, &addr);
 }
 
 static bool check_service(struct sim *sim, uint32_t i, uint32_t members,
@@ -420,6 +431,15 @@ static bool check_service(struct sim *sim, uint32_t i, uint32_t members,
 				 "b%u has service %u as %u, truth is %u (owner "
 				 "b%u %llu.%u)",
 				 n, i, st.state, s->state, st.record.owner,
+				 (unsigned long long)st.record.view,
+				 st.record.seq);
+			return false;
+		}
+		if (!check_address(s, &st)) {
+			snprintf(why, len,
+				 "b%u has service %u at another address than "
+				 "its name's, %u (owner b%u %llu.%u)",
+				 n, i, s->place, st.record.owner,
 				 (unsigned long long)st.record.view,
 				 st.record.seq);
 			return false;

@@ -194,6 +194,20 @@ static void drift(struct sim *sim)
 	sim_truth(sim, k);
 }
 
+/* A name resolves to something else, or nobody answers, or again. */
+static void name_changes(struct sim *sim)
+{
+	uint32_t k = sim_below(sim, sim->n_services);
+	struct sim_service *s = &sim->services[k];
+
+	if (!s->named)
+		return;
+	s->silent = !sim_below(sim, 3);
+	if (!s->silent)
+		s->place = sim_below(sim, 8);
+	sim_truth(sim, k);
+}
+
 static void path_changes(struct sim *sim)
 {
 	uint32_t k = sim_below(sim, sim->n_services);
@@ -268,6 +282,8 @@ void faults_next(struct sim *sim)
 		operator_changes(sim);
 	else if (rare == 2)
 		sim->nodes[sim_below(sim, sim->n_nodes)].slow ^= true;
+	else if (!sim->o.no_names && rare < 6)
+		name_changes(sim);
 	else
 		what[sim_below(sim, sizeof(what) / sizeof(what[0]))](sim);
 	next_in(sim, 150);
@@ -288,6 +304,12 @@ void faults_heal(struct sim *sim)
 		else
 			sim_resume(sim, i);
 		active += sim->nodes[i].admin == ADMIN_ACTIVE;
+	}
+	for (i = 0; i < sim->n_services; i++) {
+		if (!sim->services[i].silent)
+			continue;
+		sim->services[i].silent = false;
+		sim_truth(sim, i);
 	}
 	/* With nobody active the last view stays: nothing to agree on. */
 	if (!active)

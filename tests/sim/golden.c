@@ -10,6 +10,7 @@
 
 #include "rendezvous.h"
 #include "sim.h"
+#include "util/addr_text.h"
 
 #define S1 0
 #define S2 1
@@ -65,6 +66,15 @@ static void on_trace(struct sim *sim, uint32_t node, const struct node_trace *t)
 	line(node, text);
 }
 
+static const char *place(const struct service_state *s)
+{
+	static char text[ADDR_TEXT_LEN];
+	static const union ip_addr none;
+
+	return ip_addr_equal(&s->addr, &none) ? "no address"
+					      : addr_text_format(&s->addr, text);
+}
+
 static void on_effect(struct sim *sim, uint32_t node,
 		      const struct node_effect *e)
 {
@@ -86,8 +96,10 @@ static void on_effect(struct sim *sim, uint32_t node,
 		break;
 	case NODE_EFFECT_PUBLISH:
 		s = sim_find(sim, e->publish.entity);
-		snprintf(text, sizeof(text), "> uses %s as %s: %s",
-			 service_names[s], state_names[e->publish.state],
+		snprintf(text, sizeof(text), "> uses %s%s%s as %s: %s",
+			 service_names[s], world.services[s].named ? " at " : "",
+			 world.services[s].named ? place(e->publish.record) : "",
+			 state_names[e->publish.state],
 			 node_state_reason_text(e->publish.reason));
 		break;
 	default:
@@ -154,6 +166,21 @@ static void reach(uint32_t service, uint32_t nodes)
 		 service_names[service], nodes);
 	say(text);
 	world.services[service].reachable = nodes;
+	sim_truth(&world, service);
+}
+
+static void name(uint32_t service, uint32_t is)
+{
+	char text[64];
+
+	world.services[service].silent = !is;
+	snprintf(text, sizeof(text),
+		 is ? "the name of %s resolves to 10.0.0.%u from now on"
+		    : "nobody answers for the name of %s from now on",
+		 service_names[service], is);
+	say(text);
+	if (is)
+		world.services[service].place = is;
 	sim_truth(&world, service);
 }
 
@@ -288,6 +315,25 @@ static void old_master(void)
 	pass(1000);
 }
 
+static void domain(void)
+{
+	begin(2, 2, 0);
+	world.services[S1].named = true;
+	boot(0);
+	boot(1);
+	pass(700);
+	name(S1, 1);
+	pass(100);
+	name(S1, 2);
+	pass(100);
+	name(S1, 0);
+	line(0, "is told to be passive");
+	sim_admin(&world, 0, ADMIN_PASSIVE);
+	pass(300);
+	name(S1, 3);
+	pass(100);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -299,6 +345,7 @@ static const struct {
 	{"add-before-configuration", add_before_configuration},
 	{"master-change", master_change},
 	{"old-master", old_master},
+	{"domain", domain},
 };
 
 int golden_run(const char *name, bool list)

@@ -4,6 +4,7 @@
  *
  *   sim [--seed N] [--runs N] [--nodes N] [--services N]  random runs
  *       --any               nodes and services are drawn from each seed, too
+ *       --no-names          without domain-based services
  *       --mutation NAME     with a planted bug; exit 1 when it was caught
  *       --trace             prints events as they happen
  *       --quiet             failures without their trace
@@ -25,7 +26,8 @@ static int usage(void)
 {
 	fputs("usage: sim [--seed N] [--runs N] [--nodes 2..31] [--services "
 	      "N]\n"
-	      "           [--any] [--mutation NAME] [--trace] [--quiet]\n"
+	      "           [--any] [--no-names] [--mutation NAME] [--trace] "
+	      "[--quiet]\n"
 	      "       sim --golden NAME | --golden-list | --mutation-list\n"
 	      "       sim --scale [--nodes 2..32] [--services N]\n"
 	      "       sim --detect [--nodes 3..32]\n",
@@ -87,7 +89,8 @@ int main(int argc, char **argv)
 		{"quiet", 0, NULL, 'q'},    {"any", 0, NULL, 'a'},
 		{"golden", 1, NULL, 'g'},   {"golden-list", 0, NULL, 'G'},
 		{"scale", 0, NULL, 'S'},    {"mutation-list", 0, NULL, 'M'},
-		{"detect", 0, NULL, 'D'},   {NULL, 0, NULL, 0},
+		{"detect", 0, NULL, 'D'},   {"no-names", 0, NULL, 'N'},
+		{NULL, 0, NULL, 0},
 	};
 	struct sim_options o = {.seed = 1,
 				.runs = 100,
@@ -122,10 +125,12 @@ int main(int argc, char **argv)
 		case 'a':
 			o.any = true;
 			break;
+		case 'N':
+			o.no_names = true;
+			break;
 		case 'g':
-			return golden_run(optarg, false);
 		case 'G':
-			return golden_run(NULL, true);
+			return golden_run(optarg, c == 'G');
 		case 'S':
 			scale = true;
 			break;

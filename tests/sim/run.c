@@ -35,6 +35,10 @@ static void set_up(struct sim *sim)
 			s->flags |= NODE_SERVICE_USE_LOAD;
 		if (!sim_below(sim, 2))
 			s->flags |= NODE_SERVICE_USE_RESPONSE;
+		if (!sim->o.no_names && !sim_below(sim, 4)) {
+			s->named = true;
+			s->place = sim_below(sim, 3);
+		}
 		/* Some share one owner, as with a response-time monitor. */
 		if (!sim_below(sim, 5))
 			s->key = 0x1234567;
@@ -82,6 +86,8 @@ static void burst(struct sim *sim)
 		for (k = 0; k < sim->n_services; k++) {
 			sim->services[k].state =
 				sim_below(sim, 2) ? SVC_UP : SVC_DOWN;
+			if (sim->services[k].named)
+				sim->services[k].place = sim_below(sim, 4);
 			sim_truth(sim, k);
 		}
 		sim_until(sim, sim->now + 50 * MS);

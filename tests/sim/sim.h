@@ -31,6 +31,7 @@ struct sim_options {
 	enum node_mutation mutation;
 	bool trace, quiet;
 	bool raw; /* messages do not pass the codec */
+	bool no_names; /* no domain-based services: runs of older seeds */
 	bool any; /* nodes and services are drawn from the seed */
 };
 
@@ -71,6 +72,10 @@ struct sim_service {
 	uint8_t state; /* what a probe finds */
 	uint32_t response_us, load;
 	bool over;
+	/* Domain-based: what its name resolves to now (0: nothing), and whether
+	 * a resolver answers at all; if not, an owner keeps what it knows. */
+	bool named, silent;
+	uint32_t place;
 	uint32_t configured; /* bit per node */
 	uint32_t reachable;  /* bit per node, for path monitors */
 	uint64_t churned;    /* last change of its configuration */
@@ -167,6 +172,8 @@ void sim_admin(struct sim *sim, uint32_t node, uint8_t admin);
 /* The truth about a service changed: those who probe it will find out. */
 void sim_truth(struct sim *sim, uint32_t service);
 void sim_until(struct sim *sim, uint64_t at);
+/* Where a domain-based service is when its name resolves to PLACE. */
+union ip_addr sim_addr(uint32_t place);
 uint32_t sim_find(const struct sim *sim, uint64_t entity);
 bool sim_up(const struct sim *sim, uint32_t node);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Nodes of the simulated world: boots and crashes them, lets their time pass,
  * gives them events and carries out their effects. */
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -299,6 +300,36 @@ void sim_truth(struct sim *sim, uint32_t service)
 	}
 }
 
+union ip_addr sim_addr(uint32_t place)
+{
+	union ip_addr addr = {.w = {0}};
+
+	if (place)
+		addr = (union ip_addr){.w = {0, 0, IP_ADDR_V4_PREFIX,
+					     htonl(0x0a000000 + place)}};
+	return addr;
+}
+
+/* The owner has asked for the name; without an answer it goes on with what was
+ * known before, by itself or by the owner before it. */
+static void resolve(struct sim *sim, uint32_t node,
+		    const struct sim_service *s, struct service_state *local)
+{
+	static const union ip_addr none;
+	struct node_service_status st;
+
+	local->addr = sim_addr(s->place);
+	if (s->silent && !node_service_status(sim->nodes[node].node, s->entity,
+					      &st))
+		local->addr = st.record.addr;
+	if (!ip_addr_equal(&local->addr, &none)) {
+		local->ttl_s = 60;
+		return;
+	}
+	local->state = SVC_DOWN;
+	local->reason = STATE_REASON_RESOLVE;
+}
+
 static void probe_done(struct sim *sim, uint32_t node, uint32_t service)
 {
 	const struct sim_service *s = &sim->services[service];
@@ -313,8 +344,11 @@ static void probe_done(struct sim *sim, uint32_t node, uint32_t service)
 	};
 	struct node_event e = {.type = NODE_EVENT_LOCAL, .local = &local};
 
-	if (bit_get(sim->nodes[node].probing, service))
-		step(sim, node, &e);
+	if (!bit_get(sim->nodes[node].probing, service))
+		return;
+	if (s->named)
+		resolve(sim, node, s, &local);
+	step(sim, node, &e);
 }
 
 static void path_done(struct sim *sim, uint32_t node, uint32_t service)

@@ -19,7 +19,6 @@
 
 #include "config/config.h"
 #include "config/config_help.h"
-#include "util/addr_text.h"
 
 /* SipHash-2-4 of "service\0w1" under "sluice-entity-id", little endian. */
 #define ENTITY_W1 0xc7ccaeb7a7755056ull
@@ -215,9 +214,13 @@ static const struct row service_rows[] = {
 	{ "good", SERVICE("\"address\": \"10.0.0.1\", \"port\": 80, "
 			  "\"monitors\": [ { \"monitor\": \"m\" } ]"),
 	  NULL },
-	{ "no address", SERVICE("\"port\": 80"),
-	  "t:3: $.services[0]: \"address\" is missing: address of the back "
-	  "end" },
+	{ "neither", SERVICE("\"port\": 80"),
+	  "t:3: $.services[0]: expected either \"address\" or \"domain\", "
+	  "found neither" },
+	{ "both", SERVICE("\"address\": \"10.0.0.1\", \"domain\": \"x\", "
+			  "\"port\": 80"),
+	  "t:3: $.services[0]: expected either \"address\" or \"domain\", "
+	  "found both" },
 	{ "any address", SERVICE("\"address\": \"0.0.0.0\", \"port\": 80"),
 	  "t:3: $.services[0].address: the unspecified address is not one of a "
 	  "machine" },
