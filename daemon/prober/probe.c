@@ -193,8 +193,13 @@ void probe_step(struct probe *probe, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	control_step(probe->prober, probe->try_id,
-		     (prober_now_ns() - probe->start_ns) / 1000, text);
+	probe_step_at(probe, (prober_now_ns() - probe->start_ns) / 1000, text);
+}
+
+void probe_step_at(struct probe *probe, uint32_t at_us, const char *text)
+{
+	if (probe->traced)
+		control_step(probe->prober, probe->try_id, at_us, text);
 }
 
 bool probe_keep(struct probe *probe, const void *data, size_t len)

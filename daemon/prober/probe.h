@@ -78,8 +78,10 @@ void probe_finish_text(struct probe *probe, enum reason code, uint32_t detail,
 		       const char *text, size_t len);
 void probe_finish_errno(struct probe *probe, int error);
 void probe_time_out(struct probe *probe); /* from the wheel */
+/* One step of a probe that is tried by hand, now or AT_US after its start. */
 void probe_step(struct probe *probe, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+void probe_step_at(struct probe *probe, uint32_t at_us, const char *text);
 /* Keeps more of the reply. False: PROBE_REPLY_MAX is reached, or no memory. */
 bool probe_keep(struct probe *probe, const void *data, size_t len);
 /* Looks for the expected content in what was kept; LAST: no more will come.

@@ -32,17 +32,34 @@ static bool is_ftp(const struct probe *probe)
 	return probe->monitor->config.type == MONITOR_FTP;
 }
 
+/* A line from the server; the last one of a reply has a space for a dash. */
+static void ftp_reply(struct probe *probe, const char *line, size_t len)
+{
+	struct transfer *t = probe->private;
+	unsigned int code = 0;
+
+	if (len < 4 || line[3] != ' ')
+		return;
+	for (int i = 0; i < 3; i++) {
+		if (line[i] < '0' || line[i] > '9')
+			return;
+		code = code * 10 + (line[i] - '0');
+	}
+	probe_step(probe, "reply %u", code);
+	/* What was refused; the last answer is the one to QUIT. */
+	if (code >= 400)
+		t->refusal = code;
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
 	struct probe *probe = ctx;
 	struct transfer *t = probe->private;
 
 	t->header_len += size * n;
-	/* What was refused; the last answer is the one to QUIT. */
-	if (is_ftp(probe) && size * n > 3 && (*data == '4' || *data == '5') &&
-	    data[3] == ' ')
-		t->refusal = atoi(data);
-	if (t->header_len > HTTP_REPLY_HEADER_MAX && !is_ftp(probe)) {
+	if (is_ftp(probe)) {
+		ftp_reply(probe, data, size * n);
+	} else if (t->header_len > HTTP_REPLY_HEADER_MAX) {
 		t->header_big = true;
 		return 0;
 	}
@@ -70,19 +87,19 @@ static void trace_times(struct probe *probe)
 	curl_off_t connect = 0, tls = 0, first = 0;
 	long status = 0;
 
-	if (!probe->traced)
+	/* Of FTP the replies are steps; libcurl adds up both connections. */
+	if (!probe->traced || is_ftp(probe))
 		return;
 	curl_easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &connect);
 	curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &tls);
 	curl_easy_getinfo(t->easy, CURLINFO_STARTTRANSFER_TIME_T, &first);
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (connect)
-		probe_step(probe, "connected at %ld us", (long)connect);
+		probe_step_at(probe, connect, "connected");
 	if (tls)
-		probe_step(probe, "TLS established at %ld us", (long)tls);
+		probe_step_at(probe, tls, "TLS established");
 	if (first)
-		probe_step(probe, "first bytes of the reply at %ld us",
-			   (long)first);
+		probe_step_at(probe, first, "first bytes of the reply");
 	if (status)
 		probe_step(probe, "status %ld", status);
 }
@@ -163,6 +180,9 @@ static void on_done(CURL *easy, CURLcode result)
 		return probe_finish(probe, REASON_FTP,
 				    t->refusal ? t->refusal : status);
 	default:
+		/* E.g. 421, "too many users", which libcurl calls a time-out. */
+		if (is_ftp(probe) && t->refusal)
+			return probe_finish(probe, REASON_FTP, t->refusal);
 		return finish_curl(probe, REASON_PROTOCOL, result);
 	}
 }

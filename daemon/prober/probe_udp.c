@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * udp: a datagram is sent (`send`, or an empty one); the service is down if
- * that is answered by "port unreachable", up if by anything else or, as UDP
+ * that is answered by an ICMP error, up if by anything else or, as UDP
  * services may well stay silent, by nothing within the time-out. udp-ecv: a
  * reply must come and hold what is expected.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -41,6 +42,20 @@ static void on_ready(struct poller_io *io, uint32_t events)
 		probe_finish_errno(probe, errno);
 }
 
+/* Otherwise only "port unreachable" is an error, and a back end that routers
+ * say is not there would pass for a silent one (ip(7), IP_RECVERR). */
+static void want_errors(const struct probe *probe)
+{
+	static const int on = 1;
+
+	if (ip_addr_is_v4(&probe->addr))
+		setsockopt(probe->io.fd, IPPROTO_IP, IP_RECVERR, &on,
+			   sizeof(on));
+	else
+		setsockopt(probe->io.fd, IPPROTO_IPV6, IPV6_RECVERR, &on,
+			   sizeof(on));
+}
+
 static void start(struct probe *probe)
 {
 	const struct config_monitor *c = &probe->monitor->config;
@@ -52,8 +67,10 @@ static void start(struct probe *probe)
 					 strlen(probe->monitor->nfa_error));
 	probe->io.ready = on_ready;
 	r = probe_open(probe, SOCK_DGRAM);
-	if (!r)
+	if (!r) {
+		want_errors(probe);
 		r = probe_connect(probe);
+	}
 	if (!r && send(probe->io.fd, c->send, c->send_len, MSG_NOSIGNAL) < 0)
 		r = -errno;
 	if (r)

@@ -249,6 +249,8 @@ void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 	if (verdict_result(&binding->verdict, c, passed))
 		binding->failing = false;
 	count(prober, binding, 1);
+	if (!is_mass_failure(&prober->schedule))
+		prober->self_check.complained = false; /* nothing is held */
 	passed ? self->passed++ : self->failed++;
 	passed ? row->passed++ : row->failed++;
 	row->reason = reason->code;

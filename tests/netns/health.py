@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import health_servers as servers  # noqa: E402
+import health_rows as expected  # noqa: E402
 
 TOOL, PROBER, DIR = sys.argv[1], sys.argv[2], sys.argv[3]
 HERE = os.getcwd()
@@ -209,129 +210,19 @@ def script(name, text):
     return path
 
 
-def rows(ports, echo_udp, mute_udp, refused):
-    """name, monitor, port, expected state, part of the reason."""
-    def m(kind, **more):
-        return dict(type=kind, **more)
-    ok = script("ok.sh", 'test "$SLUICE_PORT" = 77 && '
-                'test "$*" = "127.0.0.1 77 arg"')
-    return [
-        ("ping", m("ping"), 1, "UP", ""),
-        ("ping6", m("ping", address="::1"), 1, "UP", ""),
-        ("tcp", m("tcp"), 8080, "UP", ""),
-        ("tcp6", m("tcp", address="::1"), 8080, "UP", ""),
-        ("tcp-refused", m("tcp"), refused, "DOWN", "refused"),
-        ("tcp-reverse", m("tcp", reverse=True), refused, "UP", ""),
-        ("tcp-up-reverse", m("tcp", reverse=True), 8080, "DOWN", "reverse"),
-        ("tcp-port-override", m("tcp", port=8080), refused, "UP", ""),
-        ("tcp-ecv", m("tcp-ecv", send="hi\u0001there", expect="\u0001th"),
-         ports["echo"], "UP", ""),
-        ("tcp-ecv-wrong", m("tcp-ecv", send="hi", expect="ho"), ports["echo"],
-         "DOWN", "content not found"),
-        ("tcp-ecv-regex", m("tcp-ecv", send="abc 123", expect="^abc \\d+",
-                            expect_regex=True), ports["echo"], "UP", ""),
-        ("tcp-ecv-silent", m("tcp-ecv", send="x", expect="x"),
-         ports["silent"], "DOWN", "no reply within"),
-        ("tcp-ecv-reset", m("tcp-ecv", send="x", expect="x"),
-         ports["http-reset"], "DOWN", "reset"),
-        ("http", m("http"), 8080, "UP", ""),
-        ("http6", m("http", address="::1"), 8080, "UP", ""),
-        ("http-404", m("http", path="/gone"), 8080, "DOWN", "404"),
-        ("http-404-ok", m("http", path="/gone", codes="200,400-404"), 8080,
-         "UP", ""),
-        ("http-500", m("http"), ports["http-500"], "DOWN", "500"),
-        ("http-refused", m("http"), refused, "DOWN", "refused"),
-        ("http-reset", m("http"), ports["http-reset"], "DOWN", "reset"),
-        ("http-silent", m("http"), ports["silent"], "DOWN", "no reply"),
-        ("http-slow", m("http", timeout_ms=3000), ports["slow"], "UP", ""),
-        ("http-too-slow", m("http", timeout_ms=100), ports["slower"], "DOWN",
-         "no reply within 100 ms"),
-        ("http-drip", m("http", timeout_ms=300), ports["drip"], "DOWN",
-         "no reply within"),
-        ("http-close", m("http"), ports["http-close"], "DOWN", ""),
-        ("http-cut", m("http"), ports["http-cut"], "DOWN", "closed by"),
-        ("http-garbage", m("http"), ports["http-garbage"], "DOWN",
-         "malformed"),
-        ("http-endless", m("http"), ports["endless"], "UP", ""),
-        ("http-huge-header", m("http"), ports["huge-header"], "DOWN",
-         "header is too large"),
-        ("http-ecv", m("http-ecv", expect="real thing"), 8080, "UP", ""),
-        ("http-ecv-regex", m("http-ecv", expect="(?i)WEL(come|l) .*\\bx?",
-                             expect_regex=True), 8080, "DOWN",
-         "not a valid regular"),
-        ("http-ecv-regex2", m("http-ecv", expect="(?i)WEL(come|l) to",
-                              expect_regex=True), 8080, "UP", ""),
-        ("http-ecv-wrong", m("http-ecv", expect="another thing"), 8080,
-         "DOWN", "not found"),
-        ("http-ecv-early", m("http-ecv", expect="abcd"), ports["http-early"],
-         "DOWN", "closed by"),
-        ("http-ecv-endless", m("http-ecv", expect="hello"), ports["endless"],
-         "DOWN", "not in the first 65536"),
-        ("https", m("https", sni="good.test"), 8443, "UP", ""),
-        ("https-host", m("https", host="good.test"), 8443, "UP", ""),
-        ("https-wrong-name", m("https", sni="bad.test"), 8443, "DOWN",
-         "certificate refused"),
-        ("https-wrong-name-ok", m("https", sni="bad.test", verify=False),
-         8443, "UP", ""),
-        ("https-expired", m("https", sni="good.test"), 8444, "DOWN",
-         "expired"),
-        ("https-plain", m("https", verify=False), 8080, "DOWN", "TLS"),
-        ("https-refused", m("https"), refused, "DOWN", "refused"),
-        ("https-silent", m("https"), ports["silent"], "DOWN", "no "),
-        ("https-ecv", m("https-ecv", sni="good.test", expect="over tls"),
-         8443, "UP", ""),
-        ("https-ecv-wrong", m("https-ecv", sni="good.test", expect="under"),
-         8443, "DOWN", "not found"),
-        ("udp", m("udp", send="x"), echo_udp, "UP", ""),
-        ("udp-mute", m("udp", send="x"), mute_udp, "UP", ""),
-        ("udp-refused", m("udp", send="x"), refused, "DOWN", "refused"),
-        ("udp-ecv", m("udp-ecv", send="ping me", expect="me"), echo_udp, "UP",
-         ""),
-        ("udp-ecv-wrong", m("udp-ecv", send="ping", expect="pong"), echo_udp,
-         "DOWN", "not found"),
-        ("udp-ecv-mute", m("udp-ecv", send="x", expect="x"), mute_udp, "DOWN",
-         "no reply"),
-        ("dns", m("dns", query="www.test"), 5353, "UP", ""),
-        ("dns-answer", m("dns", query="www.test", answers="192.0.2.7"), 5353,
-         "UP", ""),
-        ("dns-aaaa", m("dns", query="www.test", query_type="AAAA",
-                       answers="2001:db8::7"), 5353, "UP", ""),
-        ("dns-txt", m("dns", query="txt.test", query_type="TXT",
-                      answers="hello"), 5353, "UP", ""),
-        ("dns-wrong", m("dns", query="www.test", answers="192.0.2.8"), 5353,
-         "DOWN", "expected"),
-        ("dns-refused-name", m("dns", query="other.example"), 5353, "DOWN",
-         "DNS response code"),
-        ("dns-dead", m("dns", query="www.test"), refused, "DOWN", "refused"),
-        ("ftp", m("ftp", timeout_ms=5000), 2121, "UP", ""),
-        ("ftp-file", m("ftp", path="file.txt", timeout_ms=5000), 2121, "UP", ""),
-        ("ftp-no-file", m("ftp", path="nothing.txt", timeout_ms=5000), 2121,
-         "DOWN", "550"),
-        ("ftp-login", m("ftp", user="nobody", password="x", timeout_ms=5000),
-         2121, "DOWN", "530"),
-        ("ftp-refused", m("ftp"), refused, "DOWN", "refused"),
-        ("load", m("load", metric="load", load_max=50), ports["load-low"],
-         "UP", ""),
-        ("load-high", m("load", metric="load", load_max=50),
-         ports["load-high"], "UP", ""),
-        ("load-none", m("load", metric="load"), ports["load-none"], "DOWN",
-         "load metric"),
-        ("script", m("script", script=ok, args=["arg"]), 77, "UP", ""),
-        ("script-fails", m("script", script=script("no.sh",
-                           "echo the disk is full; exit 3")), 77, "DOWN",
-         "status 3: the disk is full"),
-        ("script-hangs", m("script", script=script("hang.sh", "sleep 60")),
-         77, "DOWN", "no reply"),
-        ("script-floods", m("script", script=script("flood.sh",
-                            "yes")), 77, "DOWN", "wrote more"),
-        ("script-missing", m("script", script="/nonexistent"), 77, "DOWN",
-         "status 127"),
-        ("script-privileges", m("script", script=script("priv.sh",
-                                "grep -q 'CapEff:.0000000000000000' "
-                                "/proc/self/status || exit 1\n"
-                                "grep -q 'NoNewPrivs:.1' /proc/self/status")),
-         77, "UP", ""),
-    ]
+def bar_addresses():
+    for address in (expected.MUTE6, expected.BARRED6):
+        sh("ip", "addr", "add", address + "/128", "dev", "lo")
+    sh("nft", "-f", file("bar.nft", """
+table inet t { chain in { type filter hook input priority 0;
+  icmpv6 type destination-unreachable accept
+  ip daddr %s drop
+  ip daddr %s reject with icmp host-unreachable
+  ip6 daddr %s drop
+  ip6 daddr %s reject with icmpv6 addr-unreachable
+}
+}
+""" % (expected.MUTE4, expected.BARRED4, expected.MUTE6, expected.BARRED6)))
 
 
 BASE = {"interval_ms": 300, "timeout_ms": 1000, "retries": 2, "down_ms": 2000}
@@ -340,7 +231,8 @@ BASE = {"interval_ms": 300, "timeout_ms": 1000, "retries": 2, "down_ms": 2000}
 def config_of(table, probers=2):
     return {
         "interfaces": [{"name": "lo"}], "probers": probers,
-        "monitors": [dict(BASE, name=name, **monitor)
+        "monitors": [dict(BASE if monitor["type"] != "inline" else {},
+                          name=name, **monitor)
                      for name, monitor, *_ in table],
         "services": [{"name": name, "address": "127.0.0.1", "port": port,
                       "monitors": [{"monitor": name}]}
@@ -351,9 +243,12 @@ def test_types():
     listeners = {name: servers.TcpServer(serve)
                  for name, serve in servers.TCP.items()}
     ports = {name: s.port for name, s in listeners.items()}
-    echo = servers.udp_server(lambda data: data)
-    mute = servers.udp_server(lambda data: None)
-    table = rows(ports, echo, mute, closed_port())
+    tls = {name: servers.TcpServer(servers.over_tls(
+        serve, DIR + "/good.pem", DIR + "/good.key")).port
+        for name, serve in servers.TLS.items()}
+    bar_addresses()
+    table = expected.rows(ports, tls, expected.udp_ports(), closed_port(),
+                          script)
     tool = Tool(config_of(table))
     until(lambda: all(tool.state(row[0]) == row[3] for row in table), 60)
     for name, _, _, state, reason in table:
@@ -368,13 +263,34 @@ def test_types():
     check("who runs a binding, and how it goes",
           binding["prober"] in (0, 1) and binding["response_us"] > 0 and
           binding["last"] == "passed", show)
-    tried = tool_try(tool, dict(table[13][1]), 8080)
-    check("a try shows its steps",
-          tried["passed"] and any("connected" in s["what"]
-                                  for s in tried["steps"]), tried)
+    try_each(tool, table)
     check("ends cleanly", tool.close() == 0)
     for s in listeners.values():
         s.stop()
+
+
+def in_order(wanted, steps):
+    at = 0
+    for step in steps:
+        if at < len(wanted) and step["what"].startswith(wanted[at]):
+            at += 1
+    return at == len(wanted)
+
+
+def try_each(tool, table):
+    table = {name: rest for name, *rest in table}
+    for name, wanted in expected.TRIES.items():
+        monitor, port, state, reason = table[name]
+        tried = tool_try(tool, dict(monitor), port)
+        times = [s["at_us"] for s in tried["steps"]]
+        check("a try of %s shows its steps and their times" % name,
+              in_order(wanted, tried["steps"]) and times == sorted(times) and
+              times[-1] <= tried["elapsed_us"] and
+              tried["passed"] == (state == "UP") and
+              reason in tried["reason"], tried)
+    tried = tool_try(tool, {"type": "inline"}, 8080)
+    check("a try of inline says that there is nothing to try",
+          not tried["passed"] and "sends none" in tried["reason"], tried)
 
 
 def tool_try(tool, monitor, port):
@@ -486,6 +402,51 @@ def test_late_probers():
     tool.close()
     for s in up[1:]:
         s.stop()
+
+
+def test_self_check():
+    """Everything fails at once: whose fault is it?"""
+    up, config = farm(6, probers=1)
+    tool = Tool(config)
+    check("6 services come up", all_are(tool, 6, "UP"))
+    before = len(tool.events)
+
+    def held():
+        return tool.ask("show-probers")[0]["holding"]
+
+    def all_held():
+        # More than one probe of each has failed for good by then.
+        return held() > 3 * len(up)
+    sh("nft", "-f", file("lo.nft", """
+table inet lo { chain in { type filter hook input priority 0;
+  ip daddr 127.0.0.1 meta l4proto tcp drop
+}
+}
+"""))
+    check("loopback does not answer: verdicts are held back",
+          until(all_held), tool.ask("show-probers"))
+    check("and no state changes", len(tool.events) == before,
+          tool.events[before:])
+    sh("nft", "delete", "table", "inet", "lo")
+    check("loopback answers again: none are held",
+          until(lambda: not held()), held())
+    check("nothing had happened", len(tool.events) == before,
+          tool.events[before:])
+    sh("ip", "link", "add", "cable0", "type", "veth", "peer", "cable1")
+    sh("ip", "link", "set", "cable0", "up")
+    for s in up:
+        s.stop()
+    check("no carrier: verdicts are held back", until(all_held),
+          tool.ask("show-probers"))
+    check("and no state changes without a carrier",
+          len(tool.events) == before, tool.events[before:])
+    sh("ip", "link", "set", "cable1", "up")
+    check("with a carrier they go down", all_are(tool, 6, "DOWN"))
+    check("and the reason says that the machine was checked",
+          all("self-check passed" in e["reason"]
+              for e in tool.events[before:before + 3]), tool.events[before:])
+    sh("ip", "link", "del", "cable0")
+    tool.close()
 
 
 def test_restart():
@@ -601,7 +562,8 @@ def main():
     start_nginx()
     start_others()
     for test in (test_types, test_failover_time, test_probers_die,
-                 test_late_probers, test_restart, test_orders, test_inline):
+                 test_late_probers, test_self_check, test_restart,
+                 test_orders, test_inline):
         if sys.argv[4:] and test.__name__ not in sys.argv[4:]:
             continue
         print("-- " + test.__name__, flush=True)

@@ -26,7 +26,7 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT TERM
 
-for tool in nginx dnsmasq vsftpd openssl python3; do
+for tool in nft nginx dnsmasq vsftpd openssl python3; do
 	command -v $tool >/dev/null || { echo "$tool is missing"; exit 77; }
 done
 ip netns add $ns && ip -n $ns link set lo up || exit 1

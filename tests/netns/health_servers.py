@@ -4,6 +4,7 @@
 
 Imported by health.py; every server runs in its own daemon thread."""
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -81,6 +82,27 @@ def huge_header(conn):
         conn.sendall(b"X-Fill: " + b"y" * 8000 + b"\r\n")
 
 
+def greets(delay):
+    """FTP as far as a log-in goes, with that many seconds before each word."""
+    def serve(conn):
+        time.sleep(delay)
+        conn.sendall(b"220 hello\r\n")
+        for line in conn.makefile("rb"):
+            time.sleep(delay)
+            verb = line.split()[0].upper()
+            conn.sendall({b"USER": b"331 who says so?\r\n",
+                          b"PASS": b"230 come in\r\n",
+                          b"PWD": b'257 "/"\r\n',
+                          b"QUIT": b"221 bye\r\n"}.get(verb, b"200 ok\r\n"))
+        conn.close()
+    return serve
+
+
+def greets_forever(conn):
+    while True:
+        conn.sendall(b"220-and another thing\r\n" * 100)
+
+
 TCP = {
     "echo": echo,
     "http": http(HTTP),
@@ -99,7 +121,20 @@ TCP = {
     "load-low": http(b"HTTP/1.1 200 OK\r\n\r\nload 10\nother 7\n"),
     "load-high": http(b"HTTP/1.1 200 OK\r\n\r\nload 95\n"),
     "load-none": http(b"HTTP/1.1 200 OK\r\n\r\nother 1\n"),
+    "load-nan": http(b"HTTP/1.1 200 OK\r\n\r\nload many\n"),
+    "ftp-slow": greets(0.05),
+    "ftp-slower": greets(1),
+    "ftp-endless": greets_forever,
+    "ftp-busy": lambda conn: (conn.sendall(b"421 too many users\r\n"),
+                              conn.close()),
+    "ftp-reset": reset,
 }
+
+# The same mischief after a proper handshake.
+TLS = {name: TCP[name] for name in (
+    "http", "http-500", "http-early", "http-cut", "http-garbage", "http-close",
+    "http-reset", "silent", "slow", "slower", "drip", "endless",
+    "huge-header")}
 
 
 def quiet(serve):
@@ -109,6 +144,12 @@ def quiet(serve):
         except OSError:
             pass
     return run
+
+
+def over_tls(serve, certificate, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return lambda conn: serve(context.wrap_socket(conn, server_side=True))
 
 
 class TcpServer:
@@ -143,8 +184,25 @@ class TcpServer:
         self.listener.close()
 
 
+def after(delay, answer):
+    def answer_late(data):
+        time.sleep(delay)
+        return answer(data)
+    return answer_late
+
+
+def relay(port):
+    """What the server there answers."""
+    def ask(data):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect(("127.0.0.1", port))
+            s.send(data)
+            return s.recv(4096)
+    return ask
+
+
 def udp_server(answer):
-    """answer(data) → reply or None. Returns the port."""
+    """answer(data) → reply, several, or None. Returns the port."""
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind(("127.0.0.1", 0))
 
@@ -152,7 +210,9 @@ def udp_server(answer):
         while True:
             data, peer = s.recvfrom(4096)
             reply = answer(data)
-            if reply is not None:
-                s.sendto(reply, peer)
+            if isinstance(reply, bytes):
+                reply = [reply]
+            for r in reply or []:
+                s.sendto(r, peer)
     threading.Thread(target=run, daemon=True).start()
     return s.getsockname()[1]
