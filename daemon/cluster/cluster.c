@@ -100,7 +100,6 @@ static int begin_life(struct cluster *c)
 	node_free(c->node);
 	c->node = node;
 	c->halted = false;
-	c->n_pending = 0;
 	c->lives++;
 	path_ping_clear(c->ping);
 	for (size_t i = 0; i < c->services.n; i++) {
@@ -359,7 +358,6 @@ static void destroy(struct cluster *c)
 	cluster_writer_free(c->writer);
 	path_ping_free(c->ping);
 	cluster_services_free(&c->services);
-	free(c->pending);
 	free(c->state_file);
 	free(c->epoch_file);
 	free(c);

@@ -18,12 +18,6 @@ struct cluster_member {
 	uint16_t port;
 };
 
-struct cluster_pending {
-	struct service_state state;
-	/* Became this node's: STATE counts only if nothing is known of it. */
-	bool took_over;
-};
-
 struct cluster {
 	uv_loop_t *loop;
 	const struct cluster_ops *ops;
@@ -48,10 +42,7 @@ struct cluster {
 	bool halted;
 	uint64_t halted_ms;
 	uint64_t persisted, lives;
-	/* Local states that came while a step was being taken. */
 	bool stepping;
-	struct cluster_pending *pending;
-	size_t n_pending, pending_size;
 	const struct cluster_trace *trace;
 	void *trace_ctx;
 };

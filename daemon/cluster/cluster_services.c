@@ -49,8 +49,11 @@ int cluster_services_make(const struct config *config, struct cluster_services *
 	struct cluster_services s = { .n = config->n_services };
 
 	s.items = calloc(s.n ? s.n : 1, sizeof(*s.items));
-	if (!s.items)
+	s.queue = calloc(s.n ? s.n : 1, sizeof(*s.queue));
+	if (!s.items || !s.queue) {
+		cluster_services_free(&s);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < s.n; i++)
 		convert(&config->services[i], &s.items[i]);
 	qsort(s.items, s.n, sizeof(*s.items), by_entity);
@@ -75,6 +78,7 @@ void cluster_services_free(struct cluster_services *services)
 {
 	assert(services);
 	free(services->items);
+	free(services->queue);
 	memset(services, 0, sizeof(*services));
 }
 

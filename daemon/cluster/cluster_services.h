@@ -16,6 +16,9 @@ struct cluster_service {
 	union ip_addr addr; /* to ping; all zero: not resolved yet */
 	char name[NAME_LEN];
 	bool probing;	    /* this node runs its monitors */
+	/* Its state is to be told to the state machine (cluster_services.queue):
+	 * as news, or only if nothing is known of it. */
+	bool pending, pending_news;
 	bool path_probing;  /* and whether it looks at the path to it, in … */
 	uint32_t path_slot; /* … this slot of the pings */
 	uint64_t version_view; /* of its state last used here, and … */
@@ -26,6 +29,10 @@ struct cluster_service {
 struct cluster_services {
 	struct cluster_service *items;
 	size_t n;
+	/* Services whose local state came while a step was being taken: each at
+	 * most once, so there is always room. Empty between steps. */
+	uint32_t *queue; /* indices */
+	uint32_t queue_head, n_queued;
 };
 
 /* 0 or -ENOMEM. */

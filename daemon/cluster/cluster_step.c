@@ -45,24 +45,20 @@ static struct service_state from_health(const struct cluster_state *s)
 	return state;
 }
 
-/* To be told to the state machine after the present step. */
-static void push_pending(struct cluster *c, const struct service_state *state, bool took_over)
+/* To be told to the state machine after the present step, by what health says
+ * then: the newest is what counts. TOOK_OVER: has become this node's. */
+static void push_pending(struct cluster *c, struct cluster_service *s, bool took_over)
 {
-	if (c->n_pending == c->pending_size) {
-		size_t size = c->pending_size ? 2 * c->pending_size : 64;
-		struct cluster_pending *p;
+	struct cluster_services *all = &c->services;
 
-		/* A step reports a service a few times at most. */
-		p = size <= 8 * SERVICES_MAX ? realloc(c->pending, size * sizeof(*p)) : NULL;
-		if (!p) {
-			log_err("cluster: no memory to note the state of a service");
-			return;
-		}
-		c->pending = p;
-		c->pending_size = size;
+	if (s->pending) {
+		s->pending_news |= !took_over;
+		return;
 	}
-	c->pending[c->n_pending].state = *state;
-	c->pending[c->n_pending++].took_over = took_over;
+	s->pending = true;
+	s->pending_news = !took_over;
+	assert(all->n_queued < all->n);
+	all->queue[(all->queue_head + all->n_queued++) % all->n] = (uint32_t)(s - all->items);
 }
 
 /* ---- effects ---------------------------------------------------------- */
@@ -116,19 +112,14 @@ static void announce_view(struct cluster *c, const struct view *v)
 void cluster_step_probe(struct cluster *c, uint64_t entity, bool on)
 {
 	struct cluster_service *s = cluster_services_find(&c->services, entity);
-	struct cluster_state current;
-	struct service_state state;
 
 	/* A service that the configuration has just lost. */
 	if (!s)
 		return;
 	s->probing = on;
 	c->ops->probe(c->ctx, entity, on);
-	if (!on || !c->stepping || !c->ops->current(c->ctx, entity, &current) ||
-	    current.observed == HEALTH_UNKNOWN)
-		return;
-	state = from_health(&current);
-	push_pending(c, &state, true);
+	if (on && c->stepping)
+		push_pending(c, s, true);
 }
 
 static void path_probe(struct cluster *c, uint64_t entity, bool on)
@@ -271,26 +262,37 @@ static void step(struct cluster *c, struct node_event *event)
 
 /* Nobody in the cluster knows the service's state: what this node remembers
  * is better than nothing. Otherwise what its last owner said goes on. */
-static bool is_news(const struct cluster *c, const struct cluster_pending *p)
+static bool is_news(const struct cluster *c, const struct service_state *s)
 {
 	struct node_service_status status;
 
-	return !p->took_over || (node_service_status(c->node, p->state.entity, &status) == 0 &&
-				 status.record.state == SVC_UNKNOWN);
+	return s->state != SVC_UNKNOWN &&
+	       node_service_status(c->node, s->entity, &status) == 0 &&
+	       status.record.state == SVC_UNKNOWN;
 }
 
 /* States that came up while effects were carried out. */
 static void drain(struct cluster *c)
 {
-	/* Each of these steps may add more. */
-	for (size_t i = 0; i < c->n_pending; i++) {
-		struct cluster_pending p = c->pending[i];
-		struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &p.state };
+	struct cluster_services *all = &c->services;
 
-		if (is_news(c, &p))
+	/* Each of these steps may add more. */
+	while (all->n_queued > 0) {
+		struct cluster_service *s = &all->items[all->queue[all->queue_head]];
+		struct cluster_state current;
+		struct service_state state;
+		struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &state };
+		bool news = s->pending_news;
+
+		all->queue_head = (all->queue_head + 1) % (uint32_t)all->n;
+		all->n_queued--;
+		s->pending = s->pending_news = false;
+		if (!s->probing || !c->ops->current(c->ctx, s->node.entity, &current))
+			continue;
+		state = from_health(&current);
+		if (news || is_news(c, &state))
 			step(c, &event);
 	}
-	c->n_pending = 0;
 }
 
 /* A step, and everything that follows from it. */
@@ -302,14 +304,14 @@ void cluster_step_event(struct cluster *c, struct node_event *event)
 
 void cluster_step_local(struct cluster *c, const struct cluster_state *s)
 {
-	const struct cluster_service *service = cluster_services_find(&c->services, s->entity);
+	struct cluster_service *service = cluster_services_find(&c->services, s->entity);
 	struct service_state state = from_health(s);
 	struct node_event event = { .type = NODE_EVENT_LOCAL, .local = &state };
 
 	if (!service || !service->probing)
 		return;
 	if (c->stepping) {
-		push_pending(c, &state, false);
+		push_pending(c, service, false);
 		return;
 	}
 	cluster_step_event(c, &event);

@@ -65,6 +65,8 @@ struct record {
 	uint32_t path_known, path_reachable;
 	uint32_t chain; /* next of its bucket, by entity; or free */
 	uint32_t cache_next, cache_prev;
+	uint32_t want_next, want_prev; /* RECORD_WANTED */
+	uint64_t want_at;	       /* looked at again */
 	uint64_t claim_at; /* owner without a record waits until then; 0: no */
 	struct measured measured;
 	uint8_t published_state, published_reason;
@@ -170,7 +172,7 @@ struct node {
 	bool reassign;
 	uint32_t masters;
 	uint64_t claims_wait;  /* when waiting claims are looked at; 0: none */
-	uint64_t want_at;      /* when wanted records are looked at; 0: none */
+	uint32_t want_head, want_tail; /* wanted records, by want_at */
 	uint32_t wanted;       /* records with RECORD_WANTED */
 	uint32_t asked;	       /* and RECORD_ASKED */
 	bool met;	       /* was connected to somebody in this life */

@@ -19,8 +19,11 @@
 /* Three questions to the previous owner before a service counts as new. */
 #define CLAIM_PULL_MS 40
 #define CLAIM_WAIT_MS 120
-/* A wanted record is asked for this often. */
+/* A wanted record is asked for this often, … */
 #define WANT_MS 100
+/* … but of very many only so many in one tick: 70 000 take 0.7 s, and no tick
+ * longer than a fraction of a millisecond. */
+#define WANT_PER_TICK 1024
 
 bool owner_knows(const struct node *node, uint32_t peer, uint64_t digest)
 {
@@ -151,6 +154,7 @@ int owner_init(struct node *node)
 {
 	assert(!node->pulls);
 	assert(node->o.id < NODES_MAX);
+	node->want_head = node->want_tail = NIL;
 	node->pulls = calloc(NODES_MAX, sizeof(*node->pulls));
 	return node->pulls ? 0 : -ENOMEM;
 }
@@ -224,6 +228,37 @@ bool owner_wanting(const struct node *node)
 	return node->claims_wait || (node->asked && owner_live(node));
 }
 
+static void want_link(struct node *node, struct record *rec, uint64_t at)
+{
+	uint32_t slot = table_slot(node, rec);
+
+	assert(node->want_tail == NIL ||
+	       node->records[node->want_tail].want_at <= at);
+	assert(rec->flags & RECORD_WANTED);
+	rec->want_at = at;
+	rec->want_next = NIL;
+	rec->want_prev = node->want_tail;
+	if (node->want_tail != NIL)
+		node->records[node->want_tail].want_next = slot;
+	else
+		node->want_head = slot;
+	node->want_tail = slot;
+}
+
+static void want_unlink(struct node *node, struct record *rec)
+{
+	assert(rec->flags & RECORD_WANTED);
+	assert(node->want_head != NIL && node->want_tail != NIL);
+	if (rec->want_prev != NIL)
+		node->records[rec->want_prev].want_next = rec->want_next;
+	else
+		node->want_head = rec->want_next;
+	if (rec->want_next != NIL)
+		node->records[rec->want_next].want_prev = rec->want_prev;
+	else
+		node->want_tail = rec->want_prev;
+}
+
 void owner_want(struct node *node, struct record *rec)
 {
 	assert(rec->flags & RECORD_CONFIGURED);
@@ -233,7 +268,10 @@ void owner_want(struct node *node, struct record *rec)
 	rec->flags |= RECORD_WANTED | RECORD_ASKED;
 	node->wanted++;
 	node->asked++;
-	node->want_at = node->now;
+	/* With the next look of all that wait, at the latest. */
+	want_link(node, rec, node->want_tail == NIL ?
+				     node->now :
+				     node->records[node->want_tail].want_at);
 }
 
 static void want_asked(struct node *node, struct record *rec, bool on)
@@ -253,16 +291,23 @@ void owner_unwant(struct node *node, struct record *rec)
 	assert(node->wanted > 0);
 	assert(rec->flags & RECORD_CONFIGURED);
 	want_asked(node, rec, false);
+	want_unlink(node, rec);
 	rec->flags &= ~RECORD_WANTED;
 	node->wanted--;
 }
 
-void owner_met(struct node *node)
+/* Whom to ask for a wanted record: -1: nobody here has the service, so there is
+ * nothing to wait for. Its master may be away and come back, and has told this
+ * node already, as it thinks; so it is not forgotten. */
+static int want_judge(struct node *node, struct record *rec)
 {
-	assert(!(node->connected & node_self(node)));
-	assert(node->asked <= node->wanted);
-	if (node->wanted)
-		owner_review_all(node);
+	uint32_t live = owner_live(node);
+	int peer = rendezvous_first(rec->key, owner_having(node, rec) & live);
+
+	assert(rec->flags & RECORD_WANTED);
+	assert(!rec->s.view);
+	want_asked(node, rec, peer >= 0 || !live);
+	return peer;
 }
 
 /* Masters send a service's state once; whoever forgot it with the service, or
@@ -270,21 +315,40 @@ void owner_met(struct node *node)
  * an owner, and what an owner claims it announces. */
 static void want_review(struct node *node, struct record *rec)
 {
-	uint32_t live = owner_live(node);
-	int peer = rendezvous_first(rec->key, owner_having(node, rec) & live);
+	int peer = want_judge(node, rec);
 
-	assert(rec->flags & RECORD_WANTED);
-	assert(node->wanted > 0);
-	if (rec->s.view) {
-		owner_unwant(node, rec);
-		return;
-	}
-	/* Nobody here has it: nothing to wait for. Its master may be away and
-	 * come back, and has told this node already, as it thinks. */
-	want_asked(node, rec, peer >= 0 || !live);
-	node->want_at = node->now + WANT_MS;
+	want_unlink(node, rec);
+	want_link(node, rec, node->now + WANT_MS);
 	if (peer >= 0)
 		pull_one(node, rec, (uint32_t)peer);
+}
+
+void owner_met(struct node *node)
+{
+	uint32_t i;
+
+	assert(!(node->connected & node_self(node)));
+	assert(node->asked <= node->wanted);
+	/* Before this node says again whether it is ready. */
+	for (i = node->want_head; i != NIL; i = node->records[i].want_next) {
+		want_judge(node, &node->records[i]);
+		node->records[i].want_at = node->now;
+	}
+}
+
+static void want_tick(struct node *node)
+{
+	uint32_t i;
+
+	assert((node->want_head == NIL) == !node->wanted);
+	assert(node->wanted <= node->configured);
+	for (i = 0; i < WANT_PER_TICK && node->want_head != NIL; i++) {
+		struct record *rec = &node->records[node->want_head];
+
+		if (rec->want_at > node->now)
+			break;
+		want_review(node, rec);
+	}
 }
 
 void owner_tick(struct node *node)
@@ -297,12 +361,9 @@ void owner_tick(struct node *node)
 		node->claims_wait = 0;
 		node->reassign = true;
 	}
-	if (node->want_at && node->now >= node->want_at) {
-		node->want_at = 0;
-		node->reassign = true;
-	}
 	if (node->reassign)
 		owner_review_all(node);
+	want_tick(node);
 	for (i = 0; i < NODES_MAX; i++)
 		pull_send(node, i);
 }
@@ -344,7 +405,7 @@ void owner_review_all(struct node *node)
 			continue;
 		path_review(node, rec);
 		if (rec->flags & RECORD_WANTED)
-			want_review(node, rec);
+			want_judge(node, rec);
 		if (rec->flags & RECORD_MASTER && rec->s.owner == node->o.id)
 			sss_recompute(node, rec); /* members count */
 		owner_review(node, rec);
