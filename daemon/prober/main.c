@@ -17,8 +17,9 @@
 #include "prober/poller.h"
 #include "prober/confine.h"
 #include "prober/probe_curl.h"
+#include "prober/probe_script.h"
 #include "prober/prober.h"
-#include "prober/script_limits.h"
+#include "prober/spawner.h"
 #include "util/log.h"
 
 /* Timers closer together than this share a turn of the loop. */
@@ -77,6 +78,8 @@ static int start(void)
 	int r = poller_init(prober.loop);
 
 	if (!r)
+		r = probe_script_init();
+	if (!r)
 		r = probe_curl_init(prober.loop);
 	if (!r && ares_library_init(ARES_LIB_INIT_ALL))
 		r = -ENOMEM;
@@ -97,8 +100,6 @@ int main(int argc, char **argv)
 {
 	int r;
 
-	if (argc >= 3 && !strcmp(argv[1], SCRIPT_LIMITS_OPTION))
-		script_limits_exec(argv + 2);
 	if (argc != 3 || strcmp(argv[1], "--slot")) {
 		fprintf(stderr, "sluice-prober is started by sluiced\n");
 		return 1;
@@ -125,6 +126,11 @@ int main(int argc, char **argv)
 	r = confine_self();
 	if (r) {
 		log_err("privileges cannot be dropped: %s", strerror(-r));
+		return 2;
+	}
+	r = spawner_start();
+	if (r) {
+		log_err("no process to start scripts: %s", strerror(-r));
 		return 2;
 	}
 	prober.loop = uv_default_loop();

@@ -11,55 +11,28 @@
  * killed. At most SCRIPTS_MAX run at once, the others wait their turn.
  */
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "prober/probe.h"
 #include "prober/prober.h"
-#include "prober/script_limits.h"
+#include "prober/probe_script.h"
+#include "prober/spawner.h"
 #include "util/addr_text.h"
 
-#define SCRIPTS_MAX 32
 #define OUTPUT_MAX 65536
+#define READS_MAX 4 /* per wake-up */
 
-struct run {
-	uv_process_t process;
-	uv_pipe_t output;
-	struct probe *probe; /* NULL: ended before the process did */
-	uint32_t handles;    /* to be closed before this is freed */
+/* A script, until the spawner has seen its end. */
+static struct run {
+	struct probe *probe; /* NULL: ended before the script did */
 	uint32_t output_len;
-	bool exited, eof;
-	int64_t status;
-	int signal;
-	char buffer[4096];
-};
-
-static unsigned int running;
-
-static void on_closed(uv_handle_t *handle)
-{
-	struct run *run = handle->data;
-
-	if (--run->handles == 0)
-		free(run);
-}
-
-/* Leaves the probe; the memory goes when process and pipe are closed. */
-static void leave(struct run *run)
-{
-	run->probe = NULL;
-	if (!uv_is_closing((uv_handle_t *)&run->output))
-		uv_close((uv_handle_t *)&run->output, on_closed);
-	if (run->exited) {
-		if (!uv_is_closing((uv_handle_t *)&run->process))
-			uv_close((uv_handle_t *)&run->process, on_closed);
-	} else {
-		/* Its group: what it started must go, too. */
-		kill(-run->process.pid, SIGKILL);
-	}
-}
+	bool used, exited, eof;
+	int status; /* as from wait(2) */
+} runs[SCRIPTS_MAX];
 
 /* Both its end and the end of its output have been seen. */
 static void judge(struct run *run)
@@ -70,15 +43,15 @@ static void judge(struct run *run)
 
 	if (!probe || !run->exited || !run->eof)
 		return;
-	if (run->signal)
-		code = REASON_SIGNAL, detail = run->signal;
-	else if (run->status)
-		code = REASON_EXIT, detail = run->status;
+	if (WIFSIGNALED(run->status))
+		code = REASON_SIGNAL, detail = WTERMSIG(run->status);
+	else if (WEXITSTATUS(run->status))
+		code = REASON_EXIT, detail = WEXITSTATUS(run->status);
 	probe_step(probe, "ended: status %d, signal %d, %u bytes of output",
-		   (int)run->status, run->signal, run->output_len);
-	if (code == REASON_OK)
-		return probe_finish(probe, code, detail);
-	if (probe->reply_len) {
+		   WIFEXITED(run->status) ? WEXITSTATUS(run->status) : 0,
+		   WIFSIGNALED(run->status) ? WTERMSIG(run->status) : 0,
+		   run->output_len);
+	if (code != REASON_OK && probe->reply_len) {
 		char line[REASON_TEXT_LEN];
 		size_t n = probe->reply_len < sizeof(line) ? probe->reply_len :
 							     sizeof(line);
@@ -89,46 +62,60 @@ static void judge(struct run *run)
 	probe_finish(probe, code, detail);
 }
 
-static void on_exit_(uv_process_t *process, int64_t status, int signal)
+static void on_event(uint32_t number, enum spawner_event event, uint32_t value)
 {
-	struct run *run = process->data;
+	struct run *run = &runs[number];
 
-	running--;
-	run->exited = true;
-	run->status = status;
-	run->signal = signal;
-	/* Children that hold on to the output must not hold up the result. */
-	kill(-process->pid, SIGKILL);
-	if (run->probe)
-		judge(run);
-	else if (!uv_is_closing((uv_handle_t *)process))
-		uv_close((uv_handle_t *)process, on_closed);
-}
-
-static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
-{
-	struct run *run = handle->data;
-
-	(void)hint;
-	*buf = uv_buf_init(run->buffer, sizeof(run->buffer));
-}
-
-static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct run *run = stream->data;
-
-	if (n == 0 || !run->probe)
+	switch (event) {
+	case SPAWNER_STARTED:
+		if (run->probe)
+			probe_step(run->probe, "started, process %u", value);
 		return;
-	if (n < 0) {
-		run->eof = true;
-		judge(run);
+	case SPAWNER_FAILED:
+		run->used = false;
+		if (run->probe)
+			probe_finish(run->probe, REASON_SPAWN, value);
+		return;
+	case SPAWNER_ENDED:
+		/* Of a probe that is over the number is free now; else with
+		 * the end of its output. */
+		run->exited = true;
+		run->status = value;
+		if (run->probe)
+			judge(run);
+		else
+			run->used = false;
 		return;
 	}
-	run->output_len += n;
-	if (run->output_len > OUTPUT_MAX)
-		return probe_finish(run->probe, REASON_OUTPUT, OUTPUT_MAX);
-	if (run->probe->reply_len < REASON_TEXT_LEN)
-		probe_keep(run->probe, buf->base, n);
+}
+
+static void on_output(struct poller_io *io, uint32_t events)
+{
+	struct probe *probe =
+		(struct probe *)((char *)io - offsetof(struct probe, io));
+	struct run *run = probe->private;
+	char buf[4096];
+
+	(void)events;
+	for (int i = 0; i < READS_MAX; i++) {
+		ssize_t n = read(io->fd, buf, sizeof(buf));
+
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0)
+			return probe_finish_errno(probe, errno);
+		if (n == 0) {
+			run->eof = true;
+			return judge(run);
+		}
+		run->output_len += n;
+		if (run->output_len > OUTPUT_MAX)
+			return probe_finish(probe, REASON_OUTPUT, OUTPUT_MAX);
+		if (probe->reply_len < REASON_TEXT_LEN)
+			probe_keep(probe, buf, n);
+	}
+	if (poller_again(io))
+		probe_finish_errno(probe, errno);
 }
 
 /* "NAME=value" in *AT, which moves on. */
@@ -143,28 +130,13 @@ static char *put_env(char **at, char *end, const char *name, const char *value)
 	return start;
 }
 
-static int spawn(struct probe *probe, struct run *run)
+static int spawn(struct probe *probe, uint32_t number, int output)
 {
 	const struct config_monitor *c = &probe->monitor->config;
 	char text[ADDR_TEXT_LEN], port[8], space[1024], *at = space;
 	char *end = space + sizeof(space);
 	char *args[72], *env[6];
 	size_t n = 0;
-	uv_stdio_container_t stdio[3] = {
-		{ .flags = UV_IGNORE },
-		{ .flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
-		  .data.stream = (uv_stream_t *)&run->output },
-		{ .flags = UV_IGNORE },
-	};
-	uv_process_options_t options = {
-		.exit_cb = on_exit_,
-		.file = "/proc/self/exe",
-		.args = args,
-		.env = env,
-		.flags = UV_PROCESS_DETACHED, /* setsid() */
-		.stdio_count = 3,
-		.stdio = stdio,
-	};
 
 	addr_text_format(&probe->addr, text);
 	snprintf(port, sizeof(port), "%u", probe->port);
@@ -175,53 +147,62 @@ static int spawn(struct probe *probe, struct run *run)
 			 probe->binding ? probe->binding->service->name : "");
 	env[4] = put_env(&at, end, "SLUICE_MONITOR", c->name);
 	env[5] = NULL;
-	/* The prober itself, as a wrapper that sets the limits. */
-	args[n++] = (char *)"sluice-prober";
-	args[n++] = (char *)SCRIPT_LIMITS_OPTION;
 	args[n++] = c->script;
 	args[n++] = text;
 	args[n++] = port;
 	for (char **arg = c->script_args; arg && *arg && n < 70; arg++)
 		args[n++] = *arg;
 	args[n] = NULL;
-	return uv_spawn(probe->prober->loop, &run->process, &options);
+	return spawner_run(number, args, env, output);
 }
 
 static void start(struct probe *probe)
 {
-	struct run *run;
-	int r;
+	uint32_t number = 0;
+	int output[2], r;
 
 	if (!probe->monitor->config.script)
 		return probe_finish_text(probe, REASON_UNSUPPORTED, 0,
 					 "no script given", 15);
-	if (running >= SCRIPTS_MAX)
+	while (number < SCRIPTS_MAX && runs[number].used)
+		number++;
+	if (number == SCRIPTS_MAX)
 		return probe_finish_errno(probe, EAGAIN);
-	run = calloc(1, sizeof(*run));
-	if (!run)
-		return probe_finish_errno(probe, ENOMEM);
-	uv_pipe_init(probe->prober->loop, &run->output, 0);
-	run->process.data = run->output.data = run;
-	run->handles = 2;
-	run->probe = probe;
-	r = spawn(probe, run);
-	if (r) {
-		/* libuv has initialised the process handle; nothing runs. */
-		run->exited = true;
-		leave(run);
+	if (pipe2(output, O_CLOEXEC))
+		return probe_finish_errno(probe, errno);
+	probe->io.fd = output[0];
+	probe->io.ready = on_output;
+	r = fcntl(output[0], F_SETFL, O_NONBLOCK) ? -errno : 0;
+	if (!r)
+		r = spawn(probe, number, output[1]);
+	close(output[1]);
+	if (r)
 		return probe_finish(probe, REASON_SPAWN, -r);
-	}
-	running++;
-	probe->private = run;
-	uv_read_start((uv_stream_t *)&run->output, on_alloc, on_output);
-	probe_step(probe, "started, process %d", run->process.pid);
+	runs[number] = (struct run){ .probe = probe, .used = true };
+	probe->private = &runs[number];
+	probe_step(probe, "handed over to be started");
+	r = poller_add(&probe->io);
+	if (r)
+		probe_finish_errno(probe, -r);
 }
 
 static void stop(struct probe *probe)
 {
-	if (probe->private)
-		leave(probe->private);
+	struct run *run = probe->private;
+
+	if (!run)
+		return;
 	probe->private = NULL;
+	run->probe = NULL;
+	if (run->exited)
+		run->used = false;
+	else if (run->used)
+		spawner_kill(run - runs);
+}
+
+int probe_script_init(void)
+{
+	return spawner_init(on_event);
 }
 
 const struct probe_kind probe_script = { "script", start, stop, NULL };

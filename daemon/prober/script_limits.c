@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Runs in the child that is to become a script: libuv cannot set limits, and
- * setting them from outside would race with the script.
+ * Runs in the child that is to become a script: setting limits from outside
+ * would race with it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -25,7 +25,7 @@ static const struct {
 	{ RLIMIT_CORE, 0 },
 };
 
-void script_limits_exec(char **argv)
+void script_limits_exec(char **argv, char **env)
 {
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		struct rlimit limit = { limits[i].value, limits[i].value };
@@ -39,7 +39,7 @@ void script_limits_exec(char **argv)
 	signal(SIGPIPE, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpriority(PRIO_PROCESS, 0, 5);
-	execv(argv[0], argv);
+	execve(argv[0], argv, env);
 	printf("%s: %s\n", argv[0], strerror(errno));
 out:
 	fflush(stdout);

@@ -3,10 +3,8 @@
 #ifndef SLUICE_SCRIPT_LIMITS_H
 #define SLUICE_SCRIPT_LIMITS_H
 
-#define SCRIPT_LIMITS_OPTION "--run-script"
-
-/* ARGV: the script and its arguments. Does not return; exits 127 if the
- * script cannot be run. */
-void script_limits_exec(char **argv) __attribute__((noreturn));
+/* ARGV: the script and its arguments; ENV: its environment. Does not return;
+ * exits 127 if the script cannot be run. */
+void script_limits_exec(char **argv, char **env) __attribute__((noreturn));
 
 #endif

@@ -449,6 +449,58 @@ table inet lo { chain in { type filter hook input priority 0;
     tool.close()
 
 
+def test_scripts():
+    """What the prober's helper starts, and what becomes of it."""
+    def processes(text):
+        """Of this namespace, with that in their command line."""
+        mine = os.readlink("/proc/self/ns/net")
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.readlink("/proc/%s/ns/net" % pid) == mine and \
+                        text in open("/proc/%s/cmdline" % pid).read():
+                    found.append(int(pid))
+            except OSError:
+                pass
+        return found
+
+    def children(pid):
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return [int(c) for c in f.read().split()]
+    hang = script("hang2.sh", "sleep 61.5 &\nsleep 61.5\n")
+    quick = script("quick.sh", "sleep 0.2\n")
+    config = config_of([("hang", dict(type="script", script=hang), 77)] +
+                       [("q%d" % i, dict(type="script", script=quick,
+                                         timeout_ms=10000), 77)
+                        for i in range(40)], probers=1)
+    tool = Tool(config)
+    check("more scripts than may run at once: all have their turn",
+          until(lambda: all(tool.state("q%d" % i) == "UP"
+                            for i in range(40)), 30), tool.states)
+    check("one that hangs is down", tool.wait("hang", "DOWN"))
+    check("and is killed with all that it started",
+          until(lambda: not processes("61.5")), processes("61.5"))
+    before = len(tool.events)
+    prober = pids(tool)[0]
+    os.kill(children(prober)[0], signal.SIGKILL)
+    check("a prober whose helper has died is replaced",
+          until(lambda: pids(tool).get(0, prober) != prober))
+    check("and scripts run again",
+          until(lambda: tool.ask("show q0")["bindings"][0]["next_ms"] > 0 and
+                processes("quick.sh")))
+    check("no state has changed", len(tool.events) == before,
+          tool.events[before:])
+    prober = pids(tool)[0]
+    helper = children(prober)[0]
+    os.kill(prober, signal.SIGKILL)
+    check("a helper does not outlive its prober",
+          until(lambda: not os.path.exists("/proc/%d" % helper)))
+    check("ends cleanly", tool.close() == 0)
+    check("no script outlives the daemon",
+          until(lambda: not processes("quick.sh") and
+                not processes("61.5")), processes(".sh"))
+
+
 def test_restart():
     up, config = farm(3)
     state_dir = DIR + "/state"
@@ -562,8 +614,8 @@ def main():
     start_nginx()
     start_others()
     for test in (test_types, test_failover_time, test_probers_die,
-                 test_late_probers, test_self_check, test_restart,
-                 test_orders, test_inline):
+                 test_late_probers, test_self_check, test_scripts,
+                 test_restart, test_orders, test_inline):
         if sys.argv[4:] and test.__name__ not in sys.argv[4:]:
             continue
         print("-- " + test.__name__, flush=True)
