@@ -342,8 +342,10 @@ static int start_api(struct daemon *d)
 	}
 	err = config_api_new(d->api, &d->loop, d->options->config, &ops, d,
 			     &d->config_api);
-	if (err)
+	if (err) {
+		log_err("cannot start the management API: %s", strerror(-err));
 		api_free(d->api);
+	}
 	return err;
 }
 
@@ -379,11 +381,15 @@ static int start_workers(struct daemon *d)
 	}
 	err = clustering_init(&d->clustering, &d->loop, d->health,
 			      d->options->state_dir, d->api, &clustering_ops);
-	if (err)
+	if (err) {
+		log_err("cannot prepare for a cluster: %s", strerror(-err));
 		goto free_health;
+	}
 	err = engine_supervisor_new(&d->loop, &engines, &d->engines);
-	if (err)
+	if (err) {
+		log_err("cannot supervise engines: %s", strerror(-err));
 		goto free_clustering;
+	}
 	return 0;
 
 free_clustering:
@@ -393,8 +399,10 @@ free_health:
 	return err;
 }
 
-static void add_routes(struct daemon *d)
+static int add_routes(struct daemon *d)
 {
+	int err;
+
 	d->datapath_api =
 		(struct datapath_api){ .loop = &d->loop,
 				       .apply = &d->apply,
@@ -404,8 +412,12 @@ static void add_routes(struct daemon *d)
 	datapath_api_routes(d->api, &d->datapath_api);
 	flow_api_routes(d->api, &d->apply);
 	object_api_routes(d->api, &d->apply);
-	health_api_routes(d->api, d->health, on_current, on_scale_probers, d);
 	engine_supervisor_routes(d->engines, d->api);
+	err = health_api_routes(d->api, d->health, on_current,
+				on_scale_probers, d);
+	if (err)
+		log_err("cannot set up the management API: %s", strerror(-err));
+	return err;
 }
 
 static void run(struct daemon *d)
@@ -436,14 +448,14 @@ static int configure_and_run(struct daemon *d, struct config *config)
 				   .engines = d->engines,
 				   .health = d->health,
 				   .clustering = &d->clustering };
-	err = apply_config(&d->apply, config, &e);
+	err = add_routes(d);
+	if (!err)
+		err = apply_config(&d->apply, config, &e);
 	if (err) {
-		/* Leave nothing behind that was not there before. */
-		d->remove = !d->dp.adopted;
 		config_free(config);
 		return err;
 	}
-	add_routes(d);
+	d->remove = false;
 	run(d);
 	return 0;
 }
@@ -464,7 +476,10 @@ static int open_datapath(struct daemon *d, const struct config *config)
 		log_err("cannot take over what is published: %s",
 			strerror(-err));
 		publish_free(d->publish);
-		datapath_close(&d->dp);
+		if (d->dp.adopted)
+			datapath_close(&d->dp);
+		else
+			datapath_remove(&d->dp);
 	}
 	return err;
 }
@@ -497,6 +512,8 @@ int daemon_run(const struct daemon_options *options)
 	err = open_datapath(&d, config);
 	if (err)
 		goto unlock;
+	/* A start that fails leaves nothing behind that was not there. */
+	d.remove = !d.dp.adopted;
 	init_loop(&d);
 	err = start_api(&d);
 	if (err)

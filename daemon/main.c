@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "bpf/datapath.h"
+#include "bpf/features.h"
 #include "config/config.h"
 #include "daemon.h"
 #include "util/log.h"
@@ -60,6 +61,31 @@ static const char help[] =
 	"Signals: TERM, INT stop; HUP reads the configuration again.\n"
 	"Exit status: 0 done, 1 wrong usage, 2 configuration or kernel refused.\n";
 
+/* Names what the kernel lacks. */
+static int check_kernel(void)
+{
+	const struct feature *f;
+	struct config_error e;
+	int missing = 0;
+
+	if (geteuid()) {
+		printf("kernel: not examined, that takes root\n");
+		return 0;
+	}
+	f = features_all();
+	for (int i = 0; i < FEATURES_N; i++) {
+		if (f[i].present)
+			continue;
+		missing++;
+		printf("kernel: no %s (%s): %s\n", f[i].name,
+		       f[i].required ? "required" : "optional", f[i].cost);
+	}
+	if (!missing)
+		printf("kernel: has all %d features that are used\n",
+		       FEATURES_N);
+	return features_check(&e) ? EXIT_REFUSED : 0;
+}
+
 static int check(const char *path)
 {
 	struct config_error e = { "" };
@@ -70,13 +96,8 @@ static int check(const char *path)
 		return EXIT_REFUSED;
 	}
 	config_free(config);
-	/* Asking the kernel needs the rights to load programs. */
-	if (geteuid() == 0 && loader_probe(&e)) {
-		fprintf(stderr, "%s\n", e.text);
-		return EXIT_REFUSED;
-	}
 	printf("%s: valid\n", path);
-	return 0;
+	return check_kernel();
 }
 
 static int stop_datapath(const char *bpffs)

@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include "bpf/bpffs.h"
+#include "bpf/features.h"
 #include "bpf/flow_scan.h"
 #include "util/log.h"
 #include "util/netif.h"
@@ -128,6 +129,7 @@ int datapath_open(struct datapath *dp, const char *bpffs,
 {
 	char path[PATH_MAX];
 	uint64_t fingerprint;
+	bool fresh;
 	int err, i;
 
 	*dp = (struct datapath){ .lock = -1, .program.fd = -1 };
@@ -141,7 +143,9 @@ int datapath_open(struct datapath *dp, const char *bpffs,
 	err = bpffs_open(bpffs, &dp->lock, e);
 	if (err)
 		return err;
-	err = loader_probe(e);
+	snprintf(path, sizeof(path), "%s/maps/conf", bpffs);
+	fresh = access(path, F_OK) != 0;
+	err = features_check(e);
 	if (!err)
 		err = check_abi(bpffs, &fingerprint, e);
 	if (err)
@@ -171,6 +175,8 @@ int datapath_open(struct datapath *dp, const char *bpffs,
 	return 0;
 fail:
 	datapath_close(dp);
+	if (fresh)
+		bpffs_remove(bpffs);
 	return err;
 }
 

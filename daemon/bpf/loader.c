@@ -62,48 +62,6 @@ static uint64_t now_ns(void)
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
-int loader_probe(struct config_error *e)
-{
-	static const struct {
-		enum bpf_func_id id;
-		const char *name;
-	} helpers[] = {
-		{ BPF_FUNC_fib_lookup, "bpf_fib_lookup" },
-		{ BPF_FUNC_xdp_adjust_meta, "bpf_xdp_adjust_meta" },
-		{ BPF_FUNC_ktime_get_coarse_ns, "bpf_ktime_get_coarse_ns" },
-	};
-	static const struct {
-		enum bpf_map_type type;
-		const char *name;
-	} types[] = {
-		{ BPF_MAP_TYPE_XSKMAP, "XSKMAP" },
-		{ BPF_MAP_TYPE_DEVMAP_HASH, "DEVMAP_HASH" },
-	};
-	size_t i;
-	int rc;
-
-	libbpf_set_print(listen_to_libbpf);
-	rc = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_XDP, NULL);
-	if (rc <= 0)
-		return fail(e, -EOPNOTSUPP,
-			    "cannot load XDP programs: run as root, or with CAP_BPF and CAP_NET_ADMIN, on a kernel with BPF");
-	for (i = 0; i < sizeof(helpers) / sizeof(*helpers); i++) {
-		rc = libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, helpers[i].id,
-					     NULL);
-		if (rc == 0)
-			return fail(e, -EOPNOTSUPP,
-				    "this kernel has no helper %s for XDP programs: Linux 5.11 or later is needed",
-				    helpers[i].name);
-	}
-	for (i = 0; i < sizeof(types) / sizeof(*types); i++) {
-		if (libbpf_probe_bpf_map_type(types[i].type, NULL) == 0)
-			return fail(e, -EOPNOTSUPP,
-				    "this kernel has no BPF maps of type %s: enable CONFIG_XDP_SOCKETS and CONFIG_NET",
-				    types[i].name);
-	}
-	return 0;
-}
-
 void loader_options_from(const struct config *config,
 			 struct loader_options *ret)
 {

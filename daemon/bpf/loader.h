@@ -25,10 +25,6 @@ struct loader_program {
 	uint32_t load_us;
 };
 
-/* Whether this kernel can run it at all: helpers and map types are tried, no
- * version is compared. 0, or -EOPNOTSUPP with *e naming what is missing. */
-int loader_probe(struct config_error *e);
-
 /* Options that follow from a configuration. */
 void loader_options_from(const struct config *config,
 			 struct loader_options *ret);

@@ -243,7 +243,15 @@ static const struct cli_column iface_columns[] = {
 	{ "TX DROPS", "tx_dropped", CLI_COUNT },
 	{ "NOTE", "reason", CLI_TEXT },
 };
-VIEW(iface_view, iface_columns, .list = "interfaces");
+
+static const struct cli_column feature_columns[] = {
+	{ "KERNEL FEATURE", "name", CLI_TEXT },
+	{ "PRESENT", "present", CLI_YESNO },
+	{ "REQUIRED", "required", CLI_YESNO },
+	{ "WITHOUT IT", "cost", CLI_TEXT },
+};
+VIEW(feature_view, feature_columns, .list = "features");
+VIEW(iface_view, iface_columns, .list = "interfaces", .next = &feature_view);
 
 static const struct cli_column datapath_columns[] = {
 	{ "program", "program.name", CLI_TEXT },

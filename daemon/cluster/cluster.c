@@ -104,6 +104,7 @@ static int begin_life(struct cluster *c)
 	path_ping_clear(c->ping);
 	for (size_t i = 0; i < c->services.n; i++) {
 		c->services.items[i].path_probing = false;
+		c->services.items[i].path_wanted = false;
 		set_service(c, &c->services.items[i], true);
 	}
 	return 0;
@@ -143,6 +144,8 @@ static void on_tick(uv_timer_t *timer)
 	if (c->halted)
 		retry(c);
 	cluster_step_event(c, &event);
+	if (c->path_missing)
+		cluster_step_paths(c);
 	if (!c->halted)
 		path_ping_tick(c->ping, now_ms());
 	nnm_tick(c->nnm);
@@ -264,6 +267,10 @@ int cluster_apply(struct cluster *c, const struct config *config)
 	c->options.configured = event.configured = configured_set(config);
 	cluster_step_event(c, &event);
 	set_services(c, &next);
+	/* Health may have forgotten one, e.g. because its port changed, and the
+	 * cluster speaks of changes only. */
+	for (size_t i = 0; i < c->services.n; i++)
+		cluster_step_publish_again(c, c->services.items[i].node.entity);
 	return 0;
 }
 

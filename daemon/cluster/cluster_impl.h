@@ -43,6 +43,7 @@ struct cluster {
 	uint64_t halted_ms;
 	uint64_t persisted, lives;
 	bool stepping;
+	bool path_missing; /* a path is not watched for want of memory */
 	const struct cluster_trace *trace;
 	void *trace_ctx;
 };

@@ -118,6 +118,7 @@ void cluster_services_compare(const struct cluster_services *old,
 		if (!n)
 			continue;
 		n->probing = old->items[i].probing;
+		n->path_wanted = old->items[i].path_wanted;
 		n->path_probing = old->items[i].path_probing;
 		n->path_slot = old->items[i].path_slot;
 		n->version_view = old->items[i].version_view;

@@ -19,7 +19,8 @@ struct cluster_service {
 	/* Its state is to be told to the state machine (cluster_services.queue):
 	 * as news, or only if nothing is known of it. */
 	bool pending, pending_news;
-	bool path_probing;  /* and whether it looks at the path to it, in … */
+	bool path_wanted;   /* it is to look at the path to it, … */
+	bool path_probing;  /* … and does, in … */
 	uint32_t path_slot; /* … this slot of the pings */
 	uint64_t version_view; /* of its state last used here, and … */
 	uint32_t version_seq;

@@ -122,19 +122,37 @@ void cluster_step_probe(struct cluster *c, uint64_t entity, bool on)
 		push_pending(c, s, true);
 }
 
+/* Begins or ends what is wanted. Without memory it is tried again. */
+static void match_path(struct cluster *c, struct cluster_service *s)
+{
+	if (s->path_probing == s->path_wanted)
+		return;
+	if (!s->path_wanted) {
+		path_ping_remove(c->ping, s->path_slot);
+	} else if (path_ping_add(c->ping, s->node.entity, &s->addr, &s->path_slot) < 0) {
+		if (!c->path_missing)
+			log_err("cluster: no memory to watch the path to %s", s->name);
+		c->path_missing = true;
+		return;
+	}
+	s->path_probing = s->path_wanted;
+}
+
 static void path_probe(struct cluster *c, uint64_t entity, bool on)
 {
 	struct cluster_service *s = cluster_services_find(&c->services, entity);
 
-	if (!s || s->path_probing == on)
+	if (!s)
 		return;
-	if (!on)
-		path_ping_remove(c->ping, s->path_slot);
-	else if (path_ping_add(c->ping, entity, &s->addr, &s->path_slot) < 0) {
-		log_err("cluster: no memory to watch the path to %s", s->name);
-		return;
-	}
-	s->path_probing = on;
+	s->path_wanted = on;
+	match_path(c, s);
+}
+
+void cluster_step_paths(struct cluster *c)
+{
+	c->path_missing = false;
+	for (size_t i = 0; i < c->services.n && !c->path_missing; i++)
+		match_path(c, &c->services.items[i]);
 }
 
 static uint8_t observed_of(uint8_t state)

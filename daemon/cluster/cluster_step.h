@@ -22,4 +22,8 @@ void cluster_step_publish_again(struct cluster *cluster, uint64_t entity);
 /* This node begins or ends to probe the service. */
 void cluster_step_probe(struct cluster *cluster, uint64_t entity, bool on);
 
+/* Watches the paths for which there was no memory; *_missing again if there is
+ * none still. */
+void cluster_step_paths(struct cluster *cluster);
+
 #endif

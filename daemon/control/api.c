@@ -7,6 +7,7 @@
  * Everything runs on the loop's thread. Bodies are bounded one by one and
  * together; connections in number and in idle time.
  */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -123,18 +124,12 @@ static enum MHD_Result send_error(struct MHD_Connection *connection, int status,
 void api_route(struct api *api, const char *method, const char *prefix,
 	       api_handler *handler, void *ctx)
 {
-	struct api_route_entry *routes, *route;
+	struct api_route_entry *route;
 
-	/* Called at start with constants: no memory then is no daemon. */
-	routes = reallocarray(api->routes, api->n_routes + 1, sizeof(*routes));
-	if (!routes)
-		abort();
-	api->routes = routes;
-	route = &routes[api->n_routes++];
+	assert(api->n_routes < API_ROUTES_MAX);
+	route = &api->routes[api->n_routes++];
 	route->method = method;
-	route->prefix = strdup(prefix);
-	if (!route->prefix)
-		abort();
+	route->prefix = prefix;
 	route->len = strlen(prefix);
 	route->handler = handler;
 	route->ctx = ctx;
@@ -657,9 +652,6 @@ void api_free(struct api *api)
 		unlink_pending(p);
 	}
 	api_topic_free_all(api);
-	for (size_t i = 0; i < api->n_routes; i++)
-		free(api->routes[i].prefix);
-	free(api->routes);
 	uv_close((uv_handle_t *)&api->poll, on_closed);
 	uv_close((uv_handle_t *)&api->timer, on_closed);
 	uv_close((uv_handle_t *)&api->keepalive, on_closed);

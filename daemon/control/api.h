@@ -62,8 +62,8 @@ int api_new(uv_loop_t *loop, const char *path, struct api **ret);
  * must run once more for the handles to close. NULL is fine. */
 void api_free(struct api *api);
 
-/* METHOD and PREFIX, e.g. "GET", "/v1/services". The longest prefix that ends
- * at a path segment wins. */
+/* METHOD and PREFIX, e.g. "GET", "/v1/services", constants. The longest prefix
+ * that ends at a path segment wins. */
 void api_route(struct api *api, const char *method, const char *prefix,
 	       api_handler *handler, void *ctx);
 

@@ -20,9 +20,12 @@
  * a client is noticed while there are no events. */
 #define API_KEEPALIVE_MS 5000
 
+/* Paths with methods; their number is known when this is compiled. */
+#define API_ROUTES_MAX 64
+
 struct api_route_entry {
 	const char *method;
-	char *prefix;
+	const char *prefix;
 	size_t len;
 	api_handler *handler; /* NULL: a topic */
 	void *ctx;
@@ -36,7 +39,7 @@ struct api {
 	uv_timer_t keepalive;
 	int handles; /* open libuv handles */
 	char *path;
-	struct api_route_entry *routes;
+	struct api_route_entry routes[API_ROUTES_MAX];
 	size_t n_routes;
 	struct api_topic *topics;
 	struct api_pending *pending;

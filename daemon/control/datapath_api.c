@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "bpf/features.h"
 #include "control/json_add.h"
 #include "counters.h"
 #include "hash.h"
@@ -150,6 +151,22 @@ static void add_program(const struct datapath *dp, struct json_object *to)
 	json_add_int(o, "load_us", dp->program.load_us);
 }
 
+static void add_features(struct json_object *to)
+{
+	struct json_object *list = json_add_array(to, "features"), *o;
+	const struct feature *f = features_all();
+
+	for (int i = 0; i < FEATURES_N; i++) {
+		o = json_object_new_object();
+		json_add_str(o, "name", f[i].name);
+		json_add_bool(o, "present", f[i].present);
+		json_add_bool(o, "required", f[i].required);
+		if (!f[i].present)
+			json_add_str(o, "cost", f[i].cost);
+		json_object_array_add(list, o);
+	}
+}
+
 static void get_datapath(void *ctx, const struct api_request *request,
 			 struct api_reply *reply)
 {
@@ -192,6 +209,7 @@ static void get_datapath(void *ctx, const struct api_request *request,
 			json_add_str(o, "reason", a->note);
 		json_object_array_add(list, o);
 	}
+	add_features(reply->json);
 }
 
 /* An exchange under way: the verifier works in another thread, so that the

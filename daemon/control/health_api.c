@@ -237,19 +237,22 @@ static void post_scale(void *ctx, const struct api_request *request,
 	json_add_int(reply->json, "count", count);
 }
 
-void health_api_routes(struct api *api, struct health *health,
-		       const struct config *(*current)(void *ctx),
-		       int (*scale)(void *ctx, uint32_t count, char *ret_error,
-				    size_t len),
-		       void *ctx)
+int health_api_routes(struct api *api, struct health *health,
+		      const struct config *(*current)(void *ctx),
+		      int (*scale)(void *ctx, uint32_t count, char *ret_error,
+				   size_t len),
+		      void *ctx)
 {
 	state = (struct health_api){ .health = health,
 				     .current = current,
 				     .scale = scale,
 				     .ctx = ctx };
 	state.topic = api_topic_new(api, "/v1/services/watch");
+	if (!state.topic)
+		return -ENOMEM;
 	api_route(api, "GET", "/v1/monitors", get_monitors, NULL);
 	api_route(api, "POST", "/v1/monitors/try", post_try, NULL);
 	api_route(api, "GET", "/v1/probers", get_probers, NULL);
 	api_route(api, "POST", "/v1/probers/scale", post_scale, NULL);
+	return 0;
 }

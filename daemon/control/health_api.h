@@ -16,12 +16,12 @@ struct health;
 struct health_event;
 
 /* CURRENT: the configuration in force. SCALE: makes COUNT probers part of the
- * configuration; 0, or -errno with RET_ERROR filled. */
-void health_api_routes(struct api *api, struct health *health,
-		       const struct config *(*current)(void *ctx),
-		       int (*scale)(void *ctx, uint32_t count, char *ret_error,
-				    size_t len),
-		       void *ctx);
+ * configuration; 0, or -errno with RET_ERROR filled. 0 or -ENOMEM. */
+int health_api_routes(struct api *api, struct health *health,
+		      const struct config *(*current)(void *ctx),
+		      int (*scale)(void *ctx, uint32_t count, char *ret_error,
+				   size_t len),
+		      void *ctx);
 
 /* Tells the readers of the stream. */
 void health_api_event(const struct health_event *event);

@@ -260,7 +260,8 @@ void probe_wire_put_monitor(struct cursor *c,
 		cursor_put_string(c, monitor->script_args[i]);
 }
 
-static char *get_string(struct cursor *c, size_t *ret_len)
+/* *NO_MEMORY is set, and C's error with it, if that is what is missing. */
+static char *get_string(struct cursor *c, size_t *ret_len, bool *no_memory)
 {
 	const void *data = cursor_get_bytes(c, ret_len);
 	char *copy;
@@ -273,7 +274,7 @@ static char *get_string(struct cursor *c, size_t *ret_len)
 	}
 	copy = malloc(*ret_len + 1);
 	if (!copy) {
-		c->error = true;
+		*no_memory = c->error = true;
 		return NULL;
 	}
 	memcpy(copy, data, *ret_len);
@@ -284,6 +285,7 @@ static char *get_string(struct cursor *c, size_t *ret_len)
 int probe_wire_get_monitor(struct cursor *c, struct config_monitor *ret)
 {
 	struct config_monitor monitor = { 0 };
+	bool no_memory = false;
 	uint32_t n_args;
 	size_t len;
 
@@ -297,16 +299,17 @@ int probe_wire_get_monitor(struct cursor *c, struct config_monitor *ret)
 	MONITOR_NUMBERS(GET)
 	MONITOR_FLAGS(GET)
 #undef GET
-	monitor.send = get_string(c, &monitor.send_len);
-	monitor.expect = get_string(c, &monitor.expect_len);
-#define GET(field) monitor.field = get_string(c, &len);
+	monitor.send = get_string(c, &monitor.send_len, &no_memory);
+	monitor.expect = get_string(c, &monitor.expect_len, &no_memory);
+#define GET(field) monitor.field = get_string(c, &len, &no_memory);
 	MONITOR_STRINGS(GET)
 #undef GET
 	n_args = cursor_get_u32(c);
 	if (!c->error && n_args > 0 && n_args <= 64) {
 		monitor.script_args = calloc(n_args + 1, sizeof(char *));
+		no_memory |= !monitor.script_args;
 		for (uint32_t i = 0; monitor.script_args && i < n_args; i++) {
-			monitor.script_args[i] = get_string(c, &len);
+			monitor.script_args[i] = get_string(c, &len, &no_memory);
 			if (!monitor.script_args[i]) {
 				c->error = true; /* absent: not an argument */
 				break;
@@ -316,7 +319,7 @@ int probe_wire_get_monitor(struct cursor *c, struct config_monitor *ret)
 	if (c->error || n_args > 64 || (n_args && !monitor.script_args) ||
 	    monitor.type > MONITOR_INLINE) {
 		probe_wire_free_monitor(&monitor);
-		return -EBADMSG;
+		return no_memory ? -ENOMEM : -EBADMSG;
 	}
 	*ret = monitor;
 	return 0;

@@ -16,6 +16,7 @@
 #include "prober/monitor.h"
 #include "prober/probe.h"
 #include "prober/prober.h"
+#include "util/log.h"
 
 /* Outgoing frames; small enough that a few fit into a socket's buffer. */
 #define FRAME 16384
@@ -27,6 +28,14 @@ static uint8_t in[PROBE_WIRE_FRAME_MAX], out[FRAME];
 /* ---- incoming --------------------------------------------------------- */
 
 static void take_fd(struct prober *prober, int fd, uint8_t slot);
+
+/* What the daemon said can neither be used nor asked for again: the process
+ * ends, and its successor is told everything. */
+static void out_of_memory(void)
+{
+	log_err("no memory for what the daemon says");
+	exit(2);
+}
 
 static void on_try(struct prober *prober, struct cursor *c)
 {
@@ -141,6 +150,8 @@ static void handle_frame(struct control_end *end, size_t len, int fd)
 			fd = -1;
 		} else {
 			r = from_daemon(end->prober, type, &body);
+			if (r == -ENOMEM)
+				out_of_memory();
 			if (r)
 				control_note(end->prober,
 					     "message %u: %s", type,
@@ -227,7 +238,9 @@ static void take_fd(struct prober *prober, int fd, uint8_t slot)
 	if (end)
 		close_end(end); /* its memory goes with the process */
 	end = calloc(1, sizeof(*end));
-	if (!end || open_end(prober, end, fd, slot)) {
+	if (!end)
+		out_of_memory();
+	if (open_end(prober, end, fd, slot)) {
 		free(end);
 		end = NULL;
 		close(fd);

@@ -187,7 +187,7 @@ cluster_kill() {
 ncli() {
 	local i=$1
 	shift
-	timeout 5 "$B/sluice" -s "$RUN/n$i/run/sluiced.sock" "$@"
+	timeout $((5 * TIME_SCALE)) "$B/sluice" -s "$RUN/n$i/run/sluiced.sock" "$@"
 }
 
 shown() { ncli "$1" -j cluster show | jq -r "$2"; }

@@ -70,7 +70,7 @@ node_config() {
 }
 
 cli() {
-	timeout 30 "$B/sluice" -s "$RUN/run/sluiced.sock" "$@"
+	timeout $((30 * TIME_SCALE)) "$B/sluice" -s "$RUN/run/sluiced.sock" "$@"
 }
 
 api() {

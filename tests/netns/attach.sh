@@ -10,6 +10,16 @@ scenario_up
 show() { cli -j datapath show | jq -r ".interfaces[0].$1"; }
 [ "$(show mode)" = native ] || fail "attached in mode $(show mode), not native"
 
+# What the kernel lacks is named alike by --check and by datapath show.
+cli -j datapath show | jq -e '.features | length > 5 and all(.present or .required == false)' >/dev/null ||
+	fail "features: $(cli -j datapath show | jq -c .features)"
+missing=$(cli -j datapath show | jq -r '.features[] | select(.present | not) | "kernel: no \(.name) (optional): \(.cost)"')
+[ "$(node "$B/sluiced" --check --config "$RUN/sluice.json" | grep '^kernel: no ' || true)" = "$missing" ] ||
+	fail "--check does not name as missing: $missing"
+n=$(cli -j datapath show | jq '.features | length')
+[ "$(cli datapath show | sed -n '/^KERNEL FEATURE/,$p' | grep -cE ' (yes|no) ')" = "$n" ] ||
+	fail "datapath show does not list $n features: $(cli datapath show)"
+
 # The data plane stays when the daemon goes, and is taken over.
 id=$(cli -j datapath show | jq .program.id)
 sluiced_stop

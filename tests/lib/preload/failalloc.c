@@ -1,127 +1,286 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Preloaded allocator that fails once, on purpose. It numbers the distinct
- * places that allocate (return addresses, in the order in which they first
- * ask) and answers NULL to the first request of place number FAILALLOC_SITE;
- * everything else goes to the real allocator.
+ * Preloaded allocator in which every place of the program fails once. A place
+ * is a call of malloc() and its kin, or mmap(), in the program itself; its
+ * first request is answered with ENOMEM, all later ones go to the real
+ * allocator. What has failed is remembered in a file that processes share, so
+ * that a program that gives up is started again and gets one place further,
+ * and children (engines, probers) take part.
  *
- * FAILALLOC_SITE=k     fail place k (1…); 0 or unset: only count
- * FAILALLOC_REPORT=F   append to file F at the failure "fail k ADDRESS SIZE",
- *                      and at exit "sites N"
- * FAILALLOC_PROGRAM=S  only in a program whose name contains S, so that
- *                      children of the program under test are left alone
+ * FAILALLOC_SEEN=FILE     8-byte entries: program << 32 | offset of the return
+ *                         address in the executable; made and grown by this
+ * FAILALLOC_LOG=FILE      a line is appended per failure: program, offset
+ * FAILALLOC_PROGRAMS=S    only in programs whose names S contains
+ * FAILALLOC_DEEP=1        libraries that the program calls fail as well: the
+ *                         place is then the whole way from the program's call
+ *                         to the allocator, and the offset is the call's
  *
- * Works in multi-threaded programs; does not allocate itself.
+ * Without FAILALLOC_SEEN nothing fails. Works in multi-threaded programs; does
+ * not allocate itself.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <unwind.h>
 
-#define SITES 8192
+#define SLOTS 65536 /* more places than any program here has */
+#define FRAMES_MAX 64
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+/* With _FORTIFY_SOURCE the compiler calls these; headers hide them. */
+int __vasprintf_chk(char **ret, int flag, const char *format, va_list ap);
+int __asprintf_chk(char **ret, int flag, const char *format, ...);
 
-static uintptr_t sites[SITES];
-static unsigned int n_sites;
-static unsigned int fail_site;
-static int report_fd = -1;
-static bool active;
+static uint64_t *seen; /* shared table, 0: free */
+static uint32_t program;
+static int log_fd = -1;
+static bool deep;
+static uintptr_t base, end;
+static __thread bool inside;
 
-static void report(const char *text, int len)
+struct walk {
+	uintptr_t offset; /* of the first frame in the program, 0: none yet */
+	uint64_t way;
+	int frames;
+};
+
+static bool in_program(uintptr_t address)
 {
-	if (report_fd >= 0 && write(report_fd, text, len) != len)
-		report_fd = -1;
+	return address >= base && address < end;
 }
 
-/* True if the request from CALLER is the one that must fail. */
-static bool chosen(uintptr_t caller, size_t size)
+static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *ctx)
 {
-	unsigned int i = (caller * 0x9e3779b97f4a7c15ull) >> 51;
-	unsigned int number;
-	uintptr_t seen = 0;
-	char line[96];
+	struct walk *walk = ctx;
+	uintptr_t ip = _Unwind_GetIP(context);
 
-	if (!__atomic_load_n(&active, __ATOMIC_ACQUIRE))
-		return false;
-	for (;; i = (i + 1) % SITES) {
-		seen = __atomic_load_n(&sites[i], __ATOMIC_RELAXED);
-		if (seen == caller)
+	if (in_program(ip)) {
+		walk->offset = ip - base;
+		return _URC_END_OF_STACK;
+	}
+	/* Places of libraries move from run to run, but not within a page. */
+	walk->way = (walk->way ^ (ip & 0xfff)) * 0x100000001b3ull;
+	return ++walk->frames < FRAMES_MAX ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+/* True if KEY was not in the table, in which it is now. */
+static bool is_new(uint64_t key)
+{
+	uint32_t i = (key * 0x9e3779b97f4a7c15ull) >> 48;
+	uint64_t there;
+	int n;
+
+	for (n = 0; n < SLOTS; n++, i = (i + 1) % SLOTS) {
+		there = __atomic_load_n(&seen[i], __ATOMIC_RELAXED);
+		if (there == key)
 			return false;
-		if (seen)
+		if (there)
 			continue;
-		if (__atomic_compare_exchange_n(&sites[i], &seen, caller, false,
+		if (__atomic_compare_exchange_n(&seen[i], &there, key, false,
 						__ATOMIC_RELAXED,
 						__ATOMIC_RELAXED))
-			break;
-		if (seen == caller)
+			return true;
+		if (there == key)
 			return false;
 	}
-	number = __atomic_add_fetch(&n_sites, 1, __ATOMIC_RELAXED);
-	if (number >= SITES / 2)
-		abort();
-	if (number != fail_site)
+	abort(); /* SLOTS is too small */
+}
+
+/* True if the request from CALLER is one that must fail. */
+static bool chosen(void *caller_pointer)
+{
+	uintptr_t caller = (uintptr_t)caller_pointer;
+	struct walk walk = { .way = 0xcbf29ce484222325ull };
+	char line[96];
+	uint64_t key;
+	int n;
+
+	if (!__atomic_load_n(&seen, __ATOMIC_ACQUIRE) || inside)
 		return false;
-	report(line, snprintf(line, sizeof(line), "fail %u %p %zu\n", number,
-			      (void *)caller, size));
+	if (in_program(caller)) {
+		walk.offset = caller - base;
+		key = (uint64_t)program << 32 | walk.offset;
+	} else if (deep) {
+		inside = true;
+		_Unwind_Backtrace(step, &walk);
+		inside = false;
+		if (!walk.offset)
+			return false;
+		key = (walk.way ^ walk.offset ^ program) | 1ull << 63;
+	} else {
+		return false;
+	}
+	if (!is_new(key))
+		return false;
+	n = snprintf(line, sizeof(line), "%s %zx %d\n",
+		     program_invocation_short_name, walk.offset, getpid());
+	if (log_fd >= 0 && write(log_fd, line, n) != n)
+		log_fd = -1;
+	errno = ENOMEM;
 	return true;
 }
 
+#define CALLER __builtin_return_address(0)
+
 void *malloc(size_t size)
 {
-	if (chosen((uintptr_t)__builtin_return_address(0), size)) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return __libc_malloc(size);
+	return chosen(CALLER) ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-	if (chosen((uintptr_t)__builtin_return_address(0), n * size)) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return __libc_calloc(n, size);
+	return chosen(CALLER) ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *p, size_t size)
 {
-	if (size && chosen((uintptr_t)__builtin_return_address(0), size)) {
+	return size && chosen(CALLER) ? NULL : __libc_realloc(p, size);
+}
+
+void *reallocarray(void *p, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	return __libc_realloc(p, size);
+	return bytes && chosen(CALLER) ? NULL : __libc_realloc(p, bytes);
+}
+
+void *aligned_alloc(size_t align, size_t size)
+{
+	return chosen(CALLER) ? NULL : __libc_memalign(align, size);
+}
+
+/* The C library's own calls of malloc() do not come here with the caller that
+ * matters, so its functions that return memory are here too. */
+static char *copy(const char *s, size_t len)
+{
+	char *p = __libc_malloc(len + 1);
+
+	if (p) {
+		memcpy(p, s, len);
+		p[len] = '\0';
+	}
+	return p;
+}
+
+char *strdup(const char *s)
+{
+	return chosen(CALLER) ? NULL : copy(s, strlen(s));
+}
+
+char *strndup(const char *s, size_t n)
+{
+	return chosen(CALLER) ? NULL : copy(s, strnlen(s, n));
+}
+
+int vasprintf(char **ret, const char *format, va_list ap)
+{
+	va_list again;
+	int n;
+
+	if (chosen(CALLER))
+		return -1;
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, format, again);
+	va_end(again);
+	*ret = n < 0 ? NULL : __libc_malloc(n + 1);
+	return *ret ? vsnprintf(*ret, n + 1, format, ap) : -1;
+}
+
+int asprintf(char **ret, const char *format, ...)
+{
+	va_list ap;
+	int n;
+
+	if (chosen(CALLER))
+		return -1;
+	va_start(ap, format);
+	n = vasprintf(ret, format, ap);
+	va_end(ap);
+	return n;
+}
+
+int __vasprintf_chk(char **ret, int flag, const char *format, va_list ap)
+{
+	return chosen(CALLER) ? -1 : vasprintf(ret, format, ap);
+}
+
+int __asprintf_chk(char **ret, int flag, const char *format, ...)
+{
+	va_list ap;
+	int n;
+
+	if (chosen(CALLER))
+		return -1;
+	va_start(ap, format);
+	n = vasprintf(ret, format, ap);
+	va_end(ap);
+	return n;
+}
+
+void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	if (chosen(CALLER))
+		return MAP_FAILED;
+	return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, offset);
+}
+
+static int find_program(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	int i;
+
+	base = info->dlpi_addr;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type == PT_LOAD && base + p->p_vaddr + p->p_memsz > end)
+			end = base + p->p_vaddr + p->p_memsz;
+	}
+	return 1; /* the program comes first */
 }
 
 __attribute__((constructor)) static void failalloc_start(void)
 {
-	const char *site = getenv("FAILALLOC_SITE");
-	const char *file = getenv("FAILALLOC_REPORT");
-	const char *program = getenv("FAILALLOC_PROGRAM");
+	const char *file = getenv("FAILALLOC_SEEN");
+	const char *log = getenv("FAILALLOC_LOG");
+	const char *programs = getenv("FAILALLOC_PROGRAMS");
+	const char *p = program_invocation_short_name;
+	void *table;
+	int fd;
 
-	if (program && !strstr(program_invocation_short_name, program))
+	if (!file || (programs && !strstr(programs, p)))
 		return;
-	fail_site = site ? strtoul(site, NULL, 10) : 0;
-	if (file)
-		report_fd = open(file,
-				 O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
-				 0600);
-	__atomic_store_n(&active, true, __ATOMIC_RELEASE);
-}
-
-__attribute__((destructor)) static void failalloc_end(void)
-{
-	char line[32];
-
-	if (__atomic_load_n(&active, __ATOMIC_ACQUIRE))
-		report(line, snprintf(line, sizeof(line), "sites %u\n",
-				      n_sites));
+	deep = getenv("FAILALLOC_DEEP") != NULL;
+	for (program = 1; *p; p++)
+		program = program * 31 + (unsigned char)*p;
+	program &= 0x7fffffff;
+	dl_iterate_phdr(find_program, NULL);
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, SLOTS * sizeof(*seen)))
+		abort();
+	table = (void *)syscall(SYS_mmap, NULL, SLOTS * sizeof(*seen),
+				PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (table == MAP_FAILED)
+		abort();
+	close(fd);
+	if (log)
+		log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+			      0600);
+	__atomic_store_n(&seen, (uint64_t *)table, __ATOMIC_RELEASE);
 }
