@@ -121,7 +121,10 @@ static void on_load(void *ctx, uint64_t entity, uint32_t load, bool over)
 {
 	struct daemon *d = ctx;
 
-	publish_service_load(d->publish, entity, load);
+	/* Above its threshold: after all that are not (map_abi.h). */
+	load &= ~SVC_LOAD_OVER;
+	publish_service_load(d->publish, entity,
+			     over ? load | SVC_LOAD_OVER : load);
 	clustering_changed(&d->clustering, entity);
 }
 

@@ -125,6 +125,10 @@ enum svc_state {
 	SVC_DOWN_GOING_OUT = 5, /* draining, and its probes fail */
 };
 
+/* In service.load: above the monitor's "load_max". Larger than any load, so such
+ * a service is chosen after all that are not. */
+#define SVC_LOAD_OVER (1u << 31)
+
 /* Value of "services", key: service id 1..SERVICES_MAX-1. The first cache
  * line is what forwarding reads. */
 struct service {
@@ -137,7 +141,7 @@ struct service {
 	__u64 entity;	   /* cluster-wide unique id, never reused */
 	__u32 conns_max;   /* 0: no limit */
 	__u32 response_us; /* mean response time; 0: not known */
-	__u32 load;	   /* custom load; 0: not known */
+	__u32 load;	   /* custom load; 0: not known; bit 31: SVC_LOAD_OVER */
 	__u32 state_gen;   /* counts changes of state */
 	__u32 pad2[4];
 	char name[NAME_LEN];

@@ -117,6 +117,10 @@ static int check_monitor(struct config_reader *reader, size_t i)
 			       "expected A, AAAA, CNAME, MX, NS, PTR, SOA, SRV "
 			       "or TXT, found \"%.40s\"",
 			       m->dns_type);
+	if (m->response_time && !m->deviation_ms)
+		return FAIL_AT(reader, i, "response_time",
+			       "the time-out is the mean over its services plus "
+			       "\"deviation_ms\", which is missing");
 	if (m->script && m->script[0] != '/')
 		return FAIL_AT(reader, i, "script",
 			       "expected an absolute path, found \"%.60s\"",

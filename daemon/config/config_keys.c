@@ -157,8 +157,8 @@ static const struct config_key monitor_keys[] = {
 	       HELP("time-out = learned mean + this; 0: timeout_ms")),
 	BOOL("response_time", config_monitor, response_time, 0,
 	     .types = M_ACTIVE,
-	     HELP("its services share one owner, whose mean sets the "
-		  "time-outs")),
+	     HELP("the mean is over all its services, which share one "
+		  "owner; needs deviation_ms")),
 	BOOL("reverse", config_monitor, reverse, 0, .types = M_ACTIVE,
 	     HELP("a success counts as failure, and the reverse")),
 	{ .name = "address", .type = CONFIG_ADDR, AT(config_monitor, address),

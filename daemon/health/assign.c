@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Rendezvous hashing of bindings over probers, see assign.h. */
+#include "config/config.h"
 #include "health/assign.h"
 
 /* Finaliser of MurmurHash3 (public domain): full avalanche. */
@@ -27,6 +28,11 @@ static int best(uint64_t mask, uint64_t key)
 		}
 	}
 	return ret;
+}
+
+uint64_t assign_share(const struct config_monitor *monitor, uint64_t service)
+{
+	return monitor->response_time ? 0 : service;
 }
 
 int assign_runner(uint64_t mask, uint64_t monitor, uint64_t service)

@@ -15,6 +15,12 @@
 
 #define ASSIGN_NONE (-1)
 
+struct config_monitor;
+
+/* What to give for SERVICE: bindings of a response-time monitor, whose mean is
+ * over all its services, stay together. */
+uint64_t assign_share(const struct config_monitor *monitor, uint64_t service);
+
 /* Slot of the prober in MASK, ASSIGN_NONE if it is empty. */
 int assign_runner(uint64_t mask, uint64_t monitor, uint64_t service);
 int assign_consolidator(uint64_t mask, uint64_t service);

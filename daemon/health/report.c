@@ -58,7 +58,8 @@ static struct json_object *binding_json(const struct health *health,
 		&health->table.monitors[b->monitor]->config;
 	const struct status_row *row = &health->pool.status->row[b->row];
 	struct json_object *o = json_object_new_object();
-	int runner = assign_runner(health->pool.mask, m->entity, s->entity);
+	int runner = assign_runner(health->pool.mask, m->entity,
+				   assign_share(m, s->entity));
 	int consolidator = assign_consolidator(health->pool.mask, s->entity);
 	uint64_t now = now_ns();
 

@@ -64,33 +64,25 @@ bool verdict_result(struct verdict *verdict,
 	return changed;
 }
 
-void verdict_response(struct verdict *verdict, uint32_t response_us)
+void verdict_response(struct verdict_mean *mean, uint32_t response_us)
 {
-	int64_t error = (int64_t)response_us - verdict->mean_us;
-
-	if (!verdict->learnt) {
-		verdict->mean_us = response_us;
-		verdict->deviation_us = response_us / 2;
-	} else {
-		int64_t off = error < 0 ? -error : error;
-
-		verdict->mean_us += error / 8;
-		verdict->deviation_us +=
-			(off - (int64_t)verdict->deviation_us) / 4;
-	}
-	if (verdict->learnt < UINT8_MAX)
-		verdict->learnt++;
+	if (!mean->learnt)
+		mean->mean_us = response_us;
+	else
+		mean->mean_us += ((int64_t)response_us - mean->mean_us) / 8;
+	if (mean->learnt < UINT8_MAX)
+		mean->learnt++;
 }
 
-uint32_t verdict_timeout_ms(const struct verdict *verdict,
+uint32_t verdict_timeout_ms(const struct verdict_mean *mean,
 			    const struct config_monitor *monitor)
 {
 	uint64_t learnt;
 
-	if (!monitor->deviation_ms || verdict->learnt < VERDICT_LEARN)
+	if (!monitor->deviation_ms || mean->learnt < VERDICT_LEARN)
 		return monitor->timeout_ms;
 	/* Rounded up: a mean of 300 µs must not become 0 ms. */
-	learnt = (verdict->mean_us + 999ull) / 1000 + monitor->deviation_ms;
+	learnt = (mean->mean_us + 999ull) / 1000 + monitor->deviation_ms;
 	return learnt < monitor->timeout_ms ? learnt : monitor->timeout_ms;
 }
 

@@ -34,14 +34,18 @@ enum verdict_value {
 	VERDICT_PASS = 2,
 };
 
+/* Response times, of one service or of all that share a monitor. */
+struct verdict_mean {
+	uint32_t mean_us;
+	uint8_t learnt; /* response times in it, saturating */
+};
+
 struct verdict {
 	/* Last results, newest in bit 0; 1: failed. */
 	unsigned __int128 failed;
-	uint32_t mean_us;
-	uint32_t deviation_us;
+	struct verdict_mean mean;
 	uint8_t value; /* enum verdict_value */
 	uint8_t successes; /* in a row, saturating */
-	uint8_t learnt; /* response times in the mean, saturating */
 	bool last_failed;
 };
 
@@ -58,10 +62,10 @@ bool verdict_result(struct verdict *verdict,
 		    const struct config_monitor *monitor, bool passed);
 
 /* Takes one measured response time. */
-void verdict_response(struct verdict *verdict, uint32_t response_us);
+void verdict_response(struct verdict_mean *mean, uint32_t response_us);
 
 /* For the next probe. */
-uint32_t verdict_timeout_ms(const struct verdict *verdict,
+uint32_t verdict_timeout_ms(const struct verdict_mean *mean,
 			    const struct config_monitor *monitor);
 
 /* From the start of one probe to the start of the next. RANDOM: 32 random

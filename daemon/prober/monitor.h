@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "config/config.h"
 #include "health/nfa.h"
+#include "health/verdict.h"
 
 struct probe_kind;
 
@@ -19,6 +20,9 @@ struct monitor {
 	struct config_monitor config;
 	const struct probe_kind *kind;
 	uint32_t references;
+	/* `response_time`: over all its services, which one prober of one node
+	 * probes, so that it is the same for all of them. */
+	struct verdict_mean mean;
 	struct nfa *nfa;       /* expect is a regex */
 	const char *nfa_error; /* … and not a valid one */
 	uint64_t codes[16];    /* accepted HTTP status codes 0..1023 */

@@ -75,7 +75,7 @@ int probe_start(struct prober *prober, struct monitor *monitor,
 	probe->traced = !binding;
 	probe->addr = c->has_address ? c->address : *addr;
 	probe->port = c->port ? c->port : port;
-	probe->timeout_ms = binding ? verdict_timeout_ms(&binding->verdict, c) :
+	probe->timeout_ms = binding ? schedule_timeout_ms(binding) :
 				      c->timeout_ms;
 	probe->start_ns = prober_now_ns();
 	probe->lost_us = prober->late.lost_us;

@@ -107,6 +107,8 @@ void schedule_init(struct prober *prober);
 void schedule_add(struct prober *prober, struct binding *binding);
 void schedule_remove(struct prober *prober, struct binding *binding);
 void schedule_run(struct prober *prober, uint64_t now_ns);
+/* How long its next probe may take. */
+uint32_t schedule_timeout_ms(const struct binding *binding);
 /* A probe of BINDING ended; OK: its criterion was met; LOST_US: time of its
  * life that this process slept through. */
 void schedule_result(struct prober *prober, struct binding *binding, bool ok,

@@ -123,8 +123,7 @@ static void start(struct prober *prober, struct binding *binding,
 						  STATUS_LATE_BUCKETS - 1]++;
 	row->late_us = late_us < UINT32_MAX ? late_us : UINT32_MAX;
 	row->last_ns = now_ns;
-	row->timeout_ms = verdict_timeout_ms(&binding->verdict,
-					     &binding->monitor->config);
+	row->timeout_ms = schedule_timeout_ms(binding);
 	self->probes++;
 	if (probe_start(prober, binding->monitor, binding,
 			&binding->service->addr, binding->service->port, 0)) {
@@ -208,6 +207,23 @@ static bool held_back(struct prober *prober, struct binding *binding,
 	return false;
 }
 
+static void take_response(struct binding *binding, uint32_t response_us)
+{
+	verdict_response(&binding->verdict.mean, response_us);
+	if (binding->monitor->config.response_time)
+		verdict_response(&binding->monitor->mean, response_us);
+}
+
+uint32_t schedule_timeout_ms(const struct binding *binding)
+{
+	const struct monitor *m = binding->monitor;
+
+	return verdict_timeout_ms(m->config.response_time ?
+					  &m->mean :
+					  &binding->verdict.mean,
+				  &m->config);
+}
+
 void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 		     struct reason_info *reason, uint64_t start_ns,
 		     uint32_t response_us, uint64_t lost_us)
@@ -244,7 +260,7 @@ void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 	}
 	/* A reply that had to wait for us does not measure the service. */
 	if (ok && !lost_us && response_us < c->timeout_ms * 1000ull)
-		verdict_response(&binding->verdict, response_us);
+		take_response(binding, response_us);
 	count(prober, binding, -1);
 	if (verdict_result(&binding->verdict, c, passed))
 		binding->failing = false;
@@ -256,7 +272,7 @@ void schedule_result(struct prober *prober, struct binding *binding, bool ok,
 	row->reason = reason->code;
 	row->detail = reason->detail;
 	row->verdict = binding->verdict.value;
-	row->mean_us = binding->verdict.mean_us;
+	row->mean_us = binding->verdict.mean.mean_us;
 	if (ok)
 		row->response_us = response_us;
 	next(prober, binding, start_ns);

@@ -150,7 +150,8 @@ static void assign(struct prober *prober, struct target *service)
 		bool runs = service->owned && has_place(service) &&
 			    c->type != MONITOR_INLINE &&
 			    assign_runner(prober->mask, c->entity,
-					  service->entity) == prober->slot;
+					  assign_share(c, service->entity)) ==
+				    prober->slot;
 
 		control_drop_result(prober, b);
 		if (runs && !b->runs)

@@ -337,6 +337,43 @@ def test_failover_time():
     return up
 
 
+def test_shared_mean():
+    """Two services on one monitor, one of which takes 250 ms. By its own mean
+    it has 330 ms; by the mean over both, about 125 ms, it has some 205."""
+    fast, slow = (servers.TcpServer(servers.TCP[name])
+                  for name in ("http", "slow"))
+    for shared in (False, True):
+        config = config_of([("fast", {"type": "http"}, fast.port),
+                            ("slow", {"type": "http"}, slow.port)])
+        config["monitors"] = [dict(BASE, name="m", type="http",
+                                   interval_ms=100, timeout_ms=2000,
+                                   deviation_ms=80, down_ms=60000,
+                                   response_time=shared)]
+        for s in config["services"]:
+            s["monitors"] = [{"monitor": "m"}]
+        tool = Tool(config)
+        check("both come up", tool.wait("fast", "UP") and
+              tool.wait("slow", "UP"))
+
+        def binding(name):
+            return tool.ask("show " + name)["bindings"][0]
+
+        if shared:
+            check("slow compared with its peer: down",
+                  tool.wait("slow", "DOWN", 30) and
+                  "no reply within" in tool.states["slow"]["reason"],
+                  tool.states["slow"])
+            check("one prober runs the monitor for both",
+                  binding("fast")["prober"] == binding("slow")["prober"])
+            check("the fast one stays", tool.state("fast") == "UP")
+        else:
+            check("each by its own mean",
+                  until(lambda: 300 <= binding("slow")["timeout_ms"] < 2000,
+                        30), binding("slow"))
+            check("the slow one stays", tool.state("slow") == "UP")
+        tool.close()
+
+
 def pids(tool):
     return {p["slot"]: p["pid"] for p in tool.ask("show-probers")
             if p["state"] == "running"}
@@ -613,9 +650,9 @@ def main():
     certificates()
     start_nginx()
     start_others()
-    for test in (test_types, test_failover_time, test_probers_die,
-                 test_late_probers, test_self_check, test_scripts,
-                 test_restart, test_orders, test_inline):
+    for test in (test_types, test_failover_time, test_shared_mean,
+                 test_probers_die, test_late_probers, test_self_check,
+                 test_scripts, test_restart, test_orders, test_inline):
         if sys.argv[4:] and test.__name__ not in sys.argv[4:]:
             continue
         print("-- " + test.__name__, flush=True)

@@ -204,6 +204,13 @@ static const struct row monitor_rows[] = {
 	{ "interval", MONITOR("\"type\": \"tcp\", \"interval_ms\": 0"),
 	  "t:1: $.monitors[0].interval_ms: expected a number from 1 to "
 	  "86400000, found 0" },
+	{ "response_time", MONITOR("\"type\": \"tcp\", \"response_time\": "
+				   "true, \"deviation_ms\": 50"),
+	  NULL },
+	{ "response_time alone", MONITOR("\"type\": \"tcp\", "
+					 "\"response_time\": true"),
+	  "t:1: $.monitors[0].response_time: the time-out is the mean over its "
+	  "services plus \"deviation_ms\", which is missing" },
 	{ "name twice", "{ \"monitors\": [\n{ \"name\": \"m\", \"type\": "
 			"\"tcp\" },\n{ \"name\": \"m\", \"type\": \"ping\" } "
 			"] }",

@@ -91,17 +91,17 @@ static void test_dynamic_timeout(void **state)
 
 	verdict_init(&v, VERDICT_UNKNOWN);
 	for (int i = 0; i < VERDICT_LEARN; i++) {
-		assert_int_equal(verdict_timeout_ms(&v, &m), 2000);
-		verdict_response(&v, 10000);
+		assert_int_equal(verdict_timeout_ms(&v.mean, &m), 2000);
+		verdict_response(&v.mean, 10000);
 	}
-	assert_int_equal(verdict_timeout_ms(&v, &m), 60);
+	assert_int_equal(verdict_timeout_ms(&v.mean, &m), 60);
 	for (int i = 0; i < 100; i++)
-		verdict_response(&v, 20000);
-	assert_in_range(verdict_timeout_ms(&v, &m), 69, 70);
+		verdict_response(&v.mean, 20000);
+	assert_in_range(verdict_timeout_ms(&v.mean, &m), 69, 70);
 	m.deviation_ms = 5000;
-	assert_int_equal(verdict_timeout_ms(&v, &m), 2000);
+	assert_int_equal(verdict_timeout_ms(&v.mean, &m), 2000);
 	m.deviation_ms = 0;
-	assert_int_equal(verdict_timeout_ms(&v, &m), 2000);
+	assert_int_equal(verdict_timeout_ms(&v.mean, &m), 2000);
 }
 
 static void test_delays(void **state)

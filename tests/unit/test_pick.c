@@ -183,6 +183,12 @@ static void test_least_response_and_load(void **state)
 	f->services[2].load = 80;
 	f->services[3].load = 10;
 	assert_int_equal(pick(f, 7), 3);
+	/* Above its threshold: last, however little that is. */
+	f->services[3].load |= SVC_LOAD_OVER;
+	assert_int_equal(pick(f, 7), 1);
+	f->services[1].load |= SVC_LOAD_OVER;
+	f->services[2].load |= SVC_LOAD_OVER;
+	assert_int_equal(pick(f, 7), 3);
 }
 
 static void test_source_hash_ignores_ports(void **state)
