@@ -18,6 +18,7 @@
 enum forward_flag {
 	FORWARD_INSPECT = 1 << 0,
 	FORWARD_MARK = 1 << 1, /* our node's mark as the source MAC address */
+	FORWARD_REPLY = 1 << 2, /* from a service: the kernel could route it */
 };
 
 struct forward {
@@ -74,6 +75,7 @@ static __always_inline void forward_reply(struct forward *fwd,
 					  const struct flow *flow)
 {
 	fwd->mode = FWD_NAT;
+	fwd->flags |= FORWARD_REPLY;
 	fwd->to.src = vs->addr;
 	fwd->to.dst = flow->pair_addr;
 	fwd->to.sport = vs->port;

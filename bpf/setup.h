@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Packets without a flow entry: to an engine, or, with set-up in the kernel,
- * decided here: persistence, look-up table, NAT port, flow entries.
+ * Packets without a flow entry: to an engine, or, with set-up in the kernel or
+ * where no engine is left, decided here: persistence, look-up table, NAT port,
+ * flow entries.
  */
 #ifndef SLUICE_SETUP_H
 #define SLUICE_SETUP_H
@@ -250,12 +251,10 @@ SUBPROG int setup_kernel(struct xdp_md *ctx, const struct pkt *pkt,
 	return 0;
 }
 
-/* Which packets XDP may begin a flow with. */
+/* Whether XDP may begin a flow with this packet. */
 static __always_inline bool setup_here(const struct vserver *vs,
 				       const struct pkt *pkt)
 {
-	if (vs->setup != SETUP_KERNEL)
-		return false;
 	if (pkt->proto != PROTO_TCP)
 		return true;
 	if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)

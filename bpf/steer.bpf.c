@@ -146,6 +146,7 @@ SUBPROG int flow_miss(struct xdp_md *ctx, struct pkt *pkt,
 {
 	struct vserver *vs;
 	__u32 vs_id;
+	int key;
 
 	if (!pkt || !fwd || !flow)
 		return DROP(MAP);
@@ -171,8 +172,13 @@ SUBPROG int flow_miss(struct xdp_md *ctx, struct pkt *pkt,
 	if (pkt->flags & PKT_LATER)
 		return to_engine(ctx, pkt, fwd, STEER_FRAGMENT);
 	/* SYN cookies have their place here. */
-	if (!setup_here(vs, pkt))
-		return to_engine(ctx, pkt, fwd, STEER_NEW);
+	if (vs->setup != SETUP_KERNEL || !setup_here(vs, pkt)) {
+		key = engine_choose(ctx, pkt->hash);
+		if (key >= 0 || vs->setup == SETUP_INSPECT ||
+		    !setup_here(vs, pkt))
+			return to_engine_at(ctx, pkt, fwd, STEER_NEW, key);
+		count(CNT_SETUP_ALONE);
+	}
 	fwd->counter = CNT_FWD_NEW;
 	return setup_kernel(ctx, pkt, fwd, flow);
 }

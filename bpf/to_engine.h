@@ -3,7 +3,8 @@
  * Core tier: hands a packet to the engine of its bucket. The XSKMAP tells
  * whether an engine has a socket on this queue; the heartbeat tells whether
  * it runs. The first of the bucket's preference list that does both gets the
- * packet; if all of them are silent, the first that has a socket.
+ * packet; if all of them are silent, the first that has a socket. Without any
+ * (setup.h), XDP sets flows up alone.
  */
 #ifndef SLUICE_TO_ENGINE_H
 #define SLUICE_TO_ENGINE_H
@@ -57,14 +58,14 @@ SUBPROG int engine_choose(struct xdp_md *ctx, __u32 hash)
 	return (int)silent - 1;
 }
 
-/* fwd: ids and, for STEER_INSPECT, egress interface and flow. */
-SUBPROG int to_engine(struct xdp_md *ctx, const struct pkt *pkt,
-				const struct forward *fwd, __u32 reason)
+/* To the engine with index KEY in xsks. fwd: ids and, for STEER_INSPECT, egress
+ * interface and flow. */
+SUBPROG int to_engine_at(struct xdp_md *ctx, const struct pkt *pkt,
+			 const struct forward *fwd, __u32 reason, int key)
 {
 	struct pkt_meta *meta;
 	__u32 bucket, ifindex;
 	struct core_bucket *b;
-	int key;
 
 	if (!pkt || !fwd)
 		return DROP(MAP);
@@ -74,10 +75,15 @@ SUBPROG int to_engine(struct xdp_md *ctx, const struct pkt *pkt,
 	barrier_var(ifindex);
 	if (reason == STEER_INSPECT)
 		ifindex = fwd->egress;
-	key = engine_choose(ctx, pkt->hash);
-	if (key < 0)
-		return reason == STEER_NO_NEIGH ? DROP(NO_NEIGH) :
-						  DROP(NO_ENGINE);
+	if (key < 0) {
+		if (reason != STEER_NO_NEIGH)
+			return DROP(NO_ENGINE);
+		/* The kernel asks for the address as well as an engine's
+		 * socket does, but takes only packets that do not claim to
+		 * come from itself. */
+		return fwd->flags & FORWARD_REPLY ? PASS(NO_NEIGH) :
+						    DROP(NO_NEIGH);
+	}
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
 		return DROP(HEADROOM);
 	meta = (void *)(long)ctx->data_meta;
@@ -105,6 +111,13 @@ SUBPROG int to_engine(struct xdp_md *ctx, const struct pkt *pkt,
 	if (reason == STEER_INSPECT)
 		return VERDICT(XDP_REDIRECT, CNT_STEER_INSPECT);
 	return VERDICT(XDP_REDIRECT, CNT_STEER_SLOW);
+}
+
+static __always_inline int to_engine(struct xdp_md *ctx, const struct pkt *pkt,
+				     const struct forward *fwd, __u32 reason)
+{
+	return to_engine_at(ctx, pkt, fwd, reason,
+			    engine_choose(ctx, pkt->hash));
 }
 
 #endif

@@ -14,6 +14,7 @@
 	X(PASS_ARP, "pass_not_ip", "ARP, LLDP and other non-IP frames")        \
 	X(PASS_ND, "pass_nd", "neighbour discovery")                           \
 	X(PASS_VIP, "pass_vip_other", "to a VIP, but no vserver's port")       \
+	X(PASS_NO_NEIGH, "pass_no_neigh", "reply, neighbour unresolved, no engine") \
 	X(FWD_TX, "fwd_tx", "established flow, sent back by its interface")    \
 	X(FWD_REDIRECT, "fwd_redirect", "established flow, other interface")   \
 	X(FWD_NEW, "fwd_new", "flow set up by XDP and forwarded")              \
@@ -61,7 +62,8 @@
 	X(NH_MISS, "nexthop_lookup", "next hop not in the per-CPU cache")      \
 	X(DECAP, "tunnel_inner", "tunnelled packets hashed by inner header")   \
 	X(FLOW_EVICT_CLOSED, "flow_evict_closed", "evicted: FIN or RST seen")  \
-	X(ICMP_LIMIT, "icmp_limited", "ICMP answers held back: rate bound")
+	X(ICMP_LIMIT, "icmp_limited", "ICMP answers held back: rate bound")    \
+	X(SETUP_ALONE, "setup_alone", "set up by XDP: no engine had a socket")
 
 enum counter {
 #define COUNTER_X(id, name, help) CNT_##id,

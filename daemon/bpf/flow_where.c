@@ -63,6 +63,13 @@ static uint32_t by_table(const struct maps *maps, const struct vserver *vs,
 	return 0;
 }
 
+/* Whether XDP decides, because it is asked to or no engine is left. */
+static bool by_xdp(const struct vserver *vs, const struct flow_where *w)
+{
+	return vs->setup == SETUP_KERNEL ||
+	       (vs->setup == SETUP_ENGINE && w->engine == ENGINE_NONE);
+}
+
 static void choose(const struct maps *maps, const uint32_t *toeplitz,
 		   const struct flowtab *tab,
 		   const struct flow_where_query *q, struct flow_where *w)
@@ -87,7 +94,7 @@ static void choose(const struct maps *maps, const uint32_t *toeplitz,
 		}
 	}
 	/* Engines have counters of their own for these. */
-	if (vs->setup != SETUP_KERNEL && vs->method != LB_MAGLEV &&
+	if (!by_xdp(vs, w) && vs->method != LB_MAGLEV &&
 	    vs->method != LB_SOURCE_HASH)
 		return;
 	hash = vs->method == LB_SOURCE_HASH ? lb_hash_source(&q->src) : w->hash;
@@ -108,7 +115,7 @@ static void miss(const struct maps *maps, const uint32_t *toeplitz,
 	if (!(vs->flags & VS_ENABLED))
 		return;
 	choose(maps, toeplitz, tab, q, w);
-	if (vs->setup == SETUP_KERNEL)
+	if (by_xdp(vs, w))
 		w->verdict = w->service ? FLOW_WHERE_SETUP :
 					  FLOW_WHERE_NO_SERVICE;
 	else

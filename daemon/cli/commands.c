@@ -194,7 +194,14 @@ static const struct cli_column engine_columns[] = {
 	{ "RESTARTS", "restarts", CLI_COUNT },
 	{ "LAST EXIT", "last_exit", CLI_TEXT },
 };
-VIEW(engine_view, engine_columns, .list = "engines", .next = &frame_view);
+VIEW(engine_list, engine_columns, .list = "engines", .next = &frame_view);
+
+static const struct cli_column engine_summary[] = {
+	{ "engines wanted", "count", CLI_TEXT },
+	{ "ready", "ready", CLI_TEXT },
+	{ "reason", "reason", CLI_TEXT },
+};
+VIEW(engine_view, engine_summary, .next = &engine_list);
 
 static const struct cli_column flow_columns[] = {
 	{ "PROTO", "protocol", CLI_TEXT },

@@ -210,7 +210,7 @@ static void sync_ports(struct engine_supervisor *s, struct engine_slot *slot)
 
 void engine_supervisor_sync(struct engine_supervisor *s)
 {
-	if (!s->count || awaiting(s) || sync_memory(s))
+	if (s->impossible || !s->count || awaiting(s) || sync_memory(s))
 		return;
 	publish_key(s);
 	sync_pools(s);
@@ -377,6 +377,17 @@ static void release(struct engine_supervisor *s)
 	free(s->socket_path);
 }
 
+/* Buckets without engines: XDP sets flows up alone. */
+static void probe(struct engine_supervisor *s)
+{
+	if (xsk_probe_late_map() != -EBUSY)
+		return;
+	s->impossible =
+		"this kernel maps no rings of bound AF_XDP sockets (Linux 6.4 and newer do): no engines, XDP sets flows up alone";
+	memset(s->core_bkts, 0xff, sizeof(*s->core_bkts) * CORE_BUCKETS);
+	log_warn("engines: %s", s->impossible);
+}
+
 int engine_supervisor_new(uv_loop_t *loop,
 			  const struct engine_supervisor_options *options,
 			  struct engine_supervisor **ret)
@@ -422,6 +433,7 @@ int engine_supervisor_new(uv_loop_t *loop,
 	}
 	s->tick.data = s;
 	s->last_tick_ms = engine_supervisor_now_ms();
+	probe(s);
 	for (uint32_t i = 0; i < ENGINES_MAX; i++)
 		engine_slot_find(&s->slot[i]);
 	uv_timer_start(&s->tick, on_tick, ENGINE_TICK_MS, ENGINE_TICK_MS);

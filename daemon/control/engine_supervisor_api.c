@@ -156,6 +156,9 @@ struct json_object *engine_supervisor_show(struct engine_supervisor *s)
 	put(o, "count", s->count);
 	put(o, "ready", engine_supervisor_ready(s));
 	put(o, "buckets_moved", s->moved);
+	if (s->impossible)
+		json_object_object_add(o, "reason",
+				       json_object_new_string(s->impossible));
 	for (uint32_t i = 0; i < ENGINES_MAX; i++) {
 		const struct engine_slot *slot = &s->slot[i];
 
@@ -190,6 +193,10 @@ static void on_scale(void *ctx, const struct api_request *request,
 	    !json_object_object_get_ex(request->json, "count", &count) ||
 	    !json_object_is_type(count, json_type_int)) {
 		api_fail(reply, 400, "expected {\"count\": N}");
+		return;
+	}
+	if (s->impossible) {
+		api_fail(reply, 409, "%s", s->impossible);
 		return;
 	}
 	n = json_object_get_int64(count);

@@ -120,5 +120,7 @@ engine_pids() {
 	cli -j engine show | jq -r '.engines[] | select(.state=="running") | .pid'
 }
 
-engines_ready() { [ "$(engine_pids | wc -l)" -ge "$1" ]; }
+# Some kernels can have none: engines_impossible.
+engines_ready() { [ "$(engine_pids | wc -l)" -ge "$1" ] || engines_impossible; }
+engines_impossible() { cli -j engine show | jq -e 'has("reason")'; }
 engines_exactly() { [ "$(engine_pids | wc -l)" = "$1" ]; }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Engine processes: without privileges, replaced after death, their frames
-# back to the full count after forty deaths under new connections.
+# back to the full count after forty deaths under new connections; none left, and
+# nobody to start others: XDP sets connections up alone.
 set -euo pipefail
 MODE=nat QUEUES=2 ENGINES=3
 . "$(dirname "$0")/../lib/scenario.sh"
@@ -39,3 +40,23 @@ SHORT=50 scenario_web
 load_more web 500
 load_sound web
 until_true 20 engines_exactly 3 || fail "stopped engines are not replaced"
+
+# All of them gone, and the daemon, too: XDP sets connections up alone.
+pids=$(engine_pids)
+sluiced_kill
+# shellcheck disable=SC2086
+kill -9 $pids
+for pid in $pids; do
+	until_true 5 test ! -e "/proc/$pid" || fail "engine $pid survives kill -9"
+done
+# Nobody is there to resolve next hops, either.
+netns_wait_ready
+rm -f "$RUN/web.ctl"
+SHORT=50 scenario_web
+load_more web 500
+load_sound web
+sluiced_up "$RUN/sluice.json" 3
+counter() { cli -j stats | jq --arg n "$1" '.counters[] | select(.name == $n).value'; }
+[ "$(counter setup_alone)" -gt 100 ] ||
+	fail "XDP has not set up flows alone: $(counter setup_alone)"
+until_true 20 engines_exactly 3 || fail "engines do not come back"

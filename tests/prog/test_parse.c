@@ -443,6 +443,14 @@ static void test_next_hops(void **state)
 	run(&r);
 	assert_int_equal(r.action, XDP_DROP);
 	assert_int_equal(r.counter, CNT_DROP_NO_NEIGH);
+	/* A reply is the kernel's to send then. */
+	progtest_flow(&t, 1, "10.0.1.98", 4003, 1, 5558, 0);
+	pktbuild_l4(&in, "10.0.1.11", "10.0.1.1", 6, 8080, 5558, ACK, 10);
+	run(&r);
+	assert_int_equal(r.action, XDP_PASS);
+	assert_int_equal(r.counter, CNT_PASS_NO_NEIGH);
+	assert_true(pktbuild_checksums_ok(r.data, r.len));
+	assert_memory_equal(r.data + 14 + 16, ((uint8_t[]){ 10, 0, 1, 98 }), 4);
 	/* No route. */
 	progtest_service(&t, 4, "172.31.0.1", 8080);
 	progtest_flow(&t, 1, CLIENT4, 4002, 4, 5557, 0);

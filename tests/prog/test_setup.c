@@ -303,20 +303,42 @@ static void test_engine_holes(void **state)
 	expect(&r, XDP_REDIRECT, CNT_STEER_ENGINE);
 	assert_int_equal(progtest_counter(&t, CNT_ENGINE_SILENT) - silent, 1);
 	progtest_engine_kill(&t, 1);
-	run(&r, false, 6, 4000, SYN);
+	/* In the middle of a connection that nobody knows. */
+	run(&r, false, 6, 4000, ACK);
 	expect(&r, XDP_DROP, CNT_DROP_NO_ENGINE);
+}
+
+/* Without any engine XDP sets flows up itself, as with set-up in the kernel. */
+static void test_alone(void **state)
+{
+	static struct pktbuild in;
+	struct progtest_result r;
+	uint64_t alone = progtest_counter(&t, CNT_SETUP_ALONE);
+	struct flow f;
+
+	start(FWD_NAT, SETUP_ENGINE, 6);
+	progtest_engine_kill(&t, 0);
+	progtest_engine_kill(&t, 1);
+	run(&r, false, 6, 4000, SYN);
+	expect(&r, XDP_REDIRECT, CNT_FWD_NEW);
+	assert_non_null(progtest_find(&t, 1, CLIENT4, 4000, &f));
+	run(&r, false, 6, 4000, ACK);
+	expect(&r, XDP_REDIRECT, CNT_FWD_REDIRECT);
 	/* An interface without engines. */
 	progtest_engines(&t, 2);
-	{
-		static struct pktbuild in;
-
-		pktbuild_l4(&in, CLIENT4, VIP4, 6, 1, 80, SYN, 0);
-		progtest_run(&t, in.data, in.len, t.out0, &r);
-		expect(&r, XDP_DROP, CNT_DROP_NO_ENGINE);
-	}
+	pktbuild_l4(&in, CLIENT4, VIP4, 6, 1, 80, SYN, 0);
+	progtest_run(&t, in.data, in.len, t.out0, &r);
+	assert_int_equal(r.counter, CNT_FWD_NEW);
 	/* Buckets nobody is in. */
 	memset(t.core_bkts, 0xff, sizeof(*t.core_bkts) * CORE_BUCKETS);
-	run(&r, false, 6, 4000, SYN);
+	run(&r, false, 6, 4001, SYN);
+	expect(&r, XDP_REDIRECT, CNT_FWD_NEW);
+	assert_int_equal(progtest_counter(&t, CNT_SETUP_ALONE) - alone, 3);
+	/* What is inspected goes through an engine or not at all. */
+	start(FWD_NAT, SETUP_INSPECT, 6);
+	progtest_engine_kill(&t, 0);
+	progtest_engine_kill(&t, 1);
+	run(&r, false, 6, 4002, SYN);
 	expect(&r, XDP_DROP, CNT_DROP_NO_ENGINE);
 }
 
@@ -484,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_source_hash),
 		cmocka_unit_test(test_engine_gets_new_flows),
 		cmocka_unit_test(test_engine_holes),
+		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_inspect),
 		cmocka_unit_test(test_syn_on_closed_flow),
 		cmocka_unit_test(test_service_states),
