@@ -427,7 +427,7 @@ static void run(struct daemon *d)
 {
 	int err;
 
-	err = privileges_drop();
+	err = privileges_drop(datapath_needs_admin(&d->dp));
 	if (err)
 		log_warn("cannot give up privileges: %s", strerror(-err));
 	log_info("capabilities now: %s", privileges_text());

@@ -5,9 +5,10 @@
  * program set by `ip link` has no link; it is exchanged with
  * XDP_FLAGS_REPLACE, which fails if somebody else was faster.
  *
- * Order of looking: our pinned link; a program that is ours by id; a program
- * of our name (an object attached by hand, `ip link … xdp obj`); anything
- * else, a libxdp dispatcher as well, is foreign and refused.
+ * Order of looking: our pinned link; a libxdp dispatcher, which ours joins
+ * unless it is in there; a program that is ours by id; a program of our name
+ * (an object attached by hand, `ip link … xdp obj`); anything else is foreign
+ * and refused.
  */
 #include "bpf/attach.h"
 
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "bpf/bpffs.h"
+#include "bpf/dispatcher.h"
 #include "util/log.h"
 
 #define PROGRAM_NAME "steer"
@@ -167,6 +169,14 @@ static struct found open_found(uint32_t id, const char *bpffs)
 	return found;
 }
 
+static int refuse_found(const struct attach *a, uint32_t id, const char *name,
+			struct config_error *e)
+{
+	return fail(e, -EBUSY,
+		    "interface %s already has XDP program %u (%s), which is not ours; remove it: ip link set dev %s xdp off",
+		    a->name, id, name, a->name);
+}
+
 static int replace_netlink(struct attach *a, int old_fd, int new_fd)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = old_fd);
@@ -181,20 +191,143 @@ static int adopt_found(struct attach *a, const char *bpffs, uint32_t id,
 {
 	struct found found = open_found(id, bpffs);
 
-	if (found.fd < 0)
-		return fail(e, -EBUSY,
-			    "interface %s already has XDP program %u, which is not ours; remove it: ip link set dev %s xdp off",
-			    a->name, id, a->name);
-	if (strcmp(found.name, PROGRAM_NAME)) {
-		close(found.fd);
-		return fail(e, -EBUSY,
-			    "interface %s already has XDP program %u (%s), which is not ours; remove it: ip link set dev %s xdp off",
-			    a->name, id, found.name, a->name);
+	if (found.fd < 0 || strcmp(found.name, PROGRAM_NAME)) {
+		if (found.fd >= 0)
+			close(found.fd);
+		return refuse_found(a, id, found.name, e);
 	}
 	a->prog_fd = found.fd;
 	a->prog_id = id;
 	a->how = ATTACH_NETLINK;
 	a->adopted = true;
+	return 0;
+}
+
+/* ---- a dispatcher ------------------------------------------------------ */
+
+static int set_current(struct attach *a, const struct loader_program *program,
+		       struct config_error *e)
+{
+	int err = dispatcher_set(a->bpffs, program->fd);
+
+	if (err)
+		return fail(e, err,
+			    "interface %s: cannot set program %u in %s/maps/current: %s",
+			    a->name, program->id, a->bpffs, strerror(-err));
+	a->how = ATTACH_DISPATCHER;
+	a->prog_id = program->id;
+	return 0;
+}
+
+/* Into the dispatcher that is there, or a new one. */
+static int join_dispatcher(struct attach *a,
+			   const struct loader_program *program,
+			   struct config_error *e)
+{
+	int err = set_current(a, program, e);
+
+	if (!err)
+		err = dispatcher_join(a->bpffs, a->name, a->ifindex, a->generic,
+				      e);
+	if (err)
+		a->how = ATTACH_NOTHING;
+	return err;
+}
+
+/* A dispatcher has one mode, which its first member has chosen. */
+static int check_mode(const struct attach *a, struct config_error *e)
+{
+	if ((a->wish == CONFIG_ATTACH_NATIVE && a->generic) ||
+	    (a->wish == CONFIG_ATTACH_GENERIC && !a->generic))
+		return fail(e, -EBUSY,
+			    "interface %s has a libxdp dispatcher in %s mode, the configuration asks for %s mode: unload it (xdp-loader unload %s --all) or set \"attach\": \"auto\"",
+			    a->name, a->generic ? "generic" : "native",
+			    a->generic ? "native" : "generic", a->name);
+	return 0;
+}
+
+static int enter_dispatcher(struct attach *a, uint32_t id,
+			    const struct loader_program *program,
+			    struct config_error *e)
+{
+	int fd = dispatcher_find(a->bpffs, a->ifindex, id), err;
+
+	if (fd >= 0) {
+		close(fd);
+		a->adopted = true;
+		return set_current(a, program, e);
+	}
+	if (a->wish == CONFIG_ATTACH_ADOPT)
+		return refuse_found(a, id, "xdp_dispatcher", e);
+	err = check_mode(a, e);
+	return err ? err : join_dispatcher(a, program, e);
+}
+
+/* ---- beginning --------------------------------------------------------- */
+
+/* A dispatcher of our own: in native mode, or else in generic mode. */
+static int start_dispatcher(struct attach *a,
+			    const struct loader_program *program,
+			    struct config_error *e)
+{
+	struct config_error ignored;
+	int err = join_dispatcher(a, program, e);
+
+	if (!err)
+		return 0;
+	a->generic = true;
+	if (join_dispatcher(a, program, &ignored))
+		return err;
+	snprintf(a->note, sizeof(a->note),
+		 "generic: the driver refuses native mode (%s)",
+		 strerror(-err));
+	log_warn("interface %s: %s: slower", a->name, a->note);
+	return 0;
+}
+
+static int attach_first(struct attach *a, const struct loader_program *program,
+			struct config_error *e)
+{
+	int err;
+
+	a->generic = false;
+	if (a->wish == CONFIG_ATTACH_DISPATCHER)
+		return start_dispatcher(a, program, e);
+	err = attach_link(a, program, e);
+	if (!err)
+		a->prog_id = program->id;
+	return err;
+}
+
+static void wait_for_ip_link(struct attach *a)
+{
+	snprintf(a->note, sizeof(a->note),
+		 "waiting for: ip link set dev %s xdp pinned %.80s/progs/steer",
+		 a->name, a->bpffs);
+	log_notice("interface %s: %s", a->name, a->note);
+}
+
+/* Decides by what is there; ID is the program on the interface, or 0. */
+static int begin(struct attach *a, uint32_t id,
+		 const struct loader_program *program, struct config_error *e)
+{
+	int err;
+
+	a->link_fd = find_link(a, &a->prog_id);
+	if (a->link_fd >= 0) {
+		a->how = ATTACH_LINK;
+		a->adopted = true;
+		return attach_swap(a, program, e);
+	}
+	if (dispatcher_is(a->ifindex, id))
+		return enter_dispatcher(a, id, program, e);
+	if (id) {
+		err = adopt_found(a, a->bpffs, id, e);
+		return err ? err : attach_swap(a, program, e);
+	}
+	if (a->wish != CONFIG_ATTACH_ADOPT)
+		return attach_first(a, program, e);
+	wait_for_ip_link(a);
 	return 0;
 }
 
@@ -207,47 +340,24 @@ int attach_new(struct attach *ret, const char *bpffs,
 			    .link_fd = -1,
 			    .prog_fd = -1 };
 	uint32_t id = 0;
-	bool generic;
 	int err;
 
 	memcpy(a.name, config->name, sizeof(a.name));
 	a.ifindex = if_nametoindex(a.name);
 	if (!a.ifindex)
 		return fail(e, -ENODEV, "interface %s: there is none", a.name);
-	err = query(a.ifindex, &id, &generic);
+	err = query(a.ifindex, &id, &a.generic);
 	if (err)
 		return fail(e, err, "interface %s: cannot query XDP: %s",
 			    a.name, strerror(-err));
-	a.link_fd = find_link(&a, &a.prog_id);
-	if (a.link_fd >= 0) {
-		a.how = ATTACH_LINK;
-		a.adopted = true;
-		a.generic = generic;
-		err = attach_swap(&a, program, e);
-	} else if (id) {
-		a.generic = generic;
-		err = adopt_found(&a, bpffs, id, e);
-		if (!err)
-			err = attach_swap(&a, program, e);
-	} else if (a.wish == CONFIG_ATTACH_ADOPT) {
-		snprintf(a.note, sizeof(a.note),
-			 "waiting for: ip link set dev %s xdp pinned %.80s/progs/steer",
-			 a.name, bpffs);
-		log_notice("interface %s: %s", a.name, a.note);
-	} else {
-		err = attach_link(&a, program, e);
-		a.prog_id = program->id;
-		if (!err)
-			log_info("interface %s: program %u attached, %s mode",
-				 a.name, program->id,
-				 a.generic ? "generic" : "native");
-	}
+	err = begin(&a, id, program, e);
 	if (err) {
 		attach_release(&a);
 		return err;
 	}
-	if (a.adopted)
-		log_info("interface %s: adopted, %s, %s mode", a.name,
+	if (a.how != ATTACH_NOTHING)
+		log_info("interface %s: program %u %s, %s, %s mode", a.name,
+			 program->id, a.adopted ? "adopted" : "attached",
 			 attach_how_name(a.how),
 			 a.generic ? "generic" : "native");
 	*ret = a;
@@ -255,6 +365,23 @@ int attach_new(struct attach *ret, const char *bpffs,
 }
 
 /* ---- later ------------------------------------------------------------- */
+
+/* Where it was taken away. */
+static int attach_again(struct attach *a, const struct loader_program *program,
+			struct config_error *e)
+{
+	uint32_t id;
+	bool generic;
+
+	if (a->wish == CONFIG_ATTACH_ADOPT || attach_is_gone(a))
+		return 0;
+	a->note[0] = '\0';
+	if (!query(a->ifindex, &id, &generic) && dispatcher_is(a->ifindex, id)) {
+		a->generic = generic;
+		return enter_dispatcher(a, id, program, e);
+	}
+	return attach_first(a, program, e);
+}
 
 int attach_swap(struct attach *a, const struct loader_program *program,
 		struct config_error *e)
@@ -269,14 +396,10 @@ int attach_swap(struct attach *a, const struct loader_program *program,
 	case ATTACH_NETLINK:
 		err = replace_netlink(a, a->prog_fd, program->fd);
 		break;
+	case ATTACH_DISPATCHER:
+		return set_current(a, program, e);
 	case ATTACH_NOTHING:
-		if (a->wish == CONFIG_ATTACH_ADOPT || attach_is_gone(a))
-			return 0;
-		a->note[0] = '\0';
-		err = attach_link(a, program, e);
-		if (!err)
-			a->prog_id = program->id;
-		return err;
+		return attach_again(a, program, e);
 	}
 	if (err)
 		return fail(e, err,
@@ -295,6 +418,32 @@ int attach_swap(struct attach *a, const struct loader_program *program,
 bool attach_is_gone(const struct attach *a)
 {
 	return if_nametoindex(a->name) != a->ifindex;
+}
+
+static void taken_away(struct attach *a, bool other)
+{
+	log_warn("interface %s: somebody took program %u away%s", a->name,
+		 a->prog_id, other ? " and set another" : "");
+	if (a->prog_fd >= 0)
+		close(a->prog_fd);
+	a->prog_fd = -1;
+	a->prog_id = 0;
+	a->how = ATTACH_NOTHING;
+	snprintf(a->note, sizeof(a->note),
+		 "program was taken away: sluice datapath swap, or ip link, attaches it again");
+}
+
+/* Whether our member is no longer in the dispatcher ID of the interface. While
+ * libxdp replaces a dispatcher, the number is soon out of date. */
+static bool is_expelled(const struct attach *a, uint32_t id)
+{
+	int fd = dispatcher_find(a->bpffs, a->ifindex, id);
+	uint32_t now;
+	bool generic;
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && !query(a->ifindex, &now, &generic) && now == id;
 }
 
 bool attach_check(struct attach *a, const struct loader_program *program)
@@ -321,20 +470,18 @@ bool attach_check(struct attach *a, const struct loader_program *program)
 			 a->name, generic ? "generic" : "native");
 		return true;
 	}
-	if (a->how == ATTACH_NETLINK && id != a->prog_id) {
-		log_warn("interface %s: somebody took program %u away%s",
-			 a->name, a->prog_id,
-			 id ? " and set another" : "");
-		if (a->prog_fd >= 0)
-			close(a->prog_fd);
-		a->prog_fd = -1;
-		a->prog_id = 0;
-		a->how = ATTACH_NOTHING;
-		snprintf(a->note, sizeof(a->note),
-			 "program was taken away: sluice datapath swap, or ip link, attaches it again");
+	if ((a->how == ATTACH_NETLINK && id != a->prog_id) ||
+	    (a->how == ATTACH_DISPATCHER && is_expelled(a, id))) {
+		taken_away(a, id);
 		return true;
 	}
 	return false;
+}
+
+bool attach_needs_admin(const struct attach *a)
+{
+	return a->how == ATTACH_DISPATCHER ||
+	       a->wish == CONFIG_ATTACH_DISPATCHER;
 }
 
 int attach_remove(struct attach *a)
@@ -353,6 +500,9 @@ int attach_remove(struct attach *a)
 		break;
 	case ATTACH_NETLINK:
 		err = replace_netlink(a, a->prog_fd, -1);
+		break;
+	case ATTACH_DISPATCHER:
+		err = dispatcher_leave(a->bpffs, a->ifindex);
 		break;
 	case ATTACH_NOTHING:
 		break;
@@ -380,6 +530,8 @@ const char *attach_how_name(enum attach_how how)
 		return "link";
 	case ATTACH_NETLINK:
 		return "ip-link";
+	case ATTACH_DISPATCHER:
+		return "dispatcher";
 	}
 	return "?";
 }
@@ -411,22 +563,31 @@ static int remove_links(const char *bpffs)
 	return err;
 }
 
+/* Only what was set by `ip link` and is the pinned program. */
+static int remove_netlink(uint32_t ifindex, const struct loader_program *pinned)
+{
+	struct attach a = { .ifindex = ifindex };
+	uint32_t id;
+
+	if (pinned->fd < 0 || query(ifindex, &id, &a.generic) ||
+	    id != pinned->id)
+		return 0;
+	return replace_netlink(&a, pinned->fd, -1);
+}
+
 int attach_remove_pinned(const char *bpffs)
 {
 	struct if_nameindex *all, *i;
 	struct loader_program pinned;
-	struct attach a;
 	int err = remove_links(bpffs), rc;
-	uint32_t id;
 
 	if (loader_pinned(bpffs, &pinned))
-		return err;
+		pinned.fd = -1;
 	all = if_nameindex();
 	for (i = all; i && i->if_index; i++) {
-		a = (struct attach){ .ifindex = i->if_index };
-		if (query(a.ifindex, &id, &a.generic) || id != pinned.id)
-			continue;
-		rc = replace_netlink(&a, pinned.fd, -1);
+		rc = dispatcher_leave(bpffs, i->if_index);
+		if (!rc)
+			rc = remove_netlink(i->if_index, &pinned);
 		if (rc && !err)
 			err = rc;
 	}

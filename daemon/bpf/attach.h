@@ -15,6 +15,7 @@ enum attach_how {
 	ATTACH_NOTHING = 0, /* "adopt": waits for `ip link set … xdp pinned` */
 	ATTACH_LINK,	    /* our bpf_link, pinned: BPFFS/links/IFNAME */
 	ATTACH_NETLINK,	    /* by `ip link`, adopted */
+	ATTACH_DISPATCHER,  /* member of a libxdp dispatcher: dispatcher.h */
 };
 
 struct attach {
@@ -26,8 +27,8 @@ struct attach {
 	bool generic;	  /* skb mode */
 	bool adopted;	  /* was there before this daemon */
 	int link_fd;	  /* ATTACH_LINK, else -1 */
-	uint32_t prog_id; /* on the interface now */
-	int prog_fd;	  /* a descriptor of that program, or -1 */
+	uint32_t prog_id; /* on the interface, or behind its dispatcher, now */
+	int prog_fd;	  /* ATTACH_NETLINK: a descriptor of that program, else -1 */
 	char note[160];	  /* why generic, what is waited for; may be empty */
 };
 
@@ -57,9 +58,12 @@ void attach_release(struct attach *attach);
 
 const char *attach_how_name(enum attach_how how);
 
-/* Takes off every interface what PINS say is ours: links, and programs set by
- * `ip link` whose id is that of the pinned program. For a data plane without
- * daemon. 0 or -errno of the first failure. */
+/* Whether the kernel will want CAP_SYS_ADMIN to take it off again. */
+bool attach_needs_admin(const struct attach *attach);
+
+/* Takes off every interface what PINS say is ours: links, members of
+ * dispatchers, and programs set by `ip link` whose id is that of the pinned
+ * program. For a data plane without daemon. 0 or -errno of the first failure. */
 int attach_remove_pinned(const char *bpffs);
 
 #endif

@@ -382,6 +382,18 @@ bool datapath_check(struct datapath *dp)
 	return back;
 }
 
+bool datapath_needs_admin(const struct datapath *dp)
+{
+	size_t i;
+
+	for (i = 0; i < IFACES_MAX; i++) {
+		if (dp->iface[i].used &&
+		    attach_needs_admin(&dp->iface[i].attach))
+			return true;
+	}
+	return false;
+}
+
 /* ---- exchange ---------------------------------------------------------- */
 
 /* The pin and the number of what is pinned, unknown in between. */

@@ -85,6 +85,10 @@ int datapath_exchange(struct datapath *dp, struct loader_program *program,
  * True: an interface that was deleted is there again, to be added anew. */
 bool datapath_check(struct datapath *dp);
 
+/* Whether an interface's program cannot be taken off, or put on again, without
+ * CAP_SYS_ADMIN (dispatcher.h). */
+bool datapath_needs_admin(const struct datapath *dp);
+
 /* Detaches everything, unpins everything; engines must be stopped already.
  * Closes DP. */
 int datapath_remove(struct datapath *dp);

@@ -232,6 +232,10 @@ static int open_object(const struct loader_options *options,
 		(1u << options->flow_sets_log2) - 1;
 	bpf_map__set_max_entries(skel->maps.flows,
 				 1u << options->flow_sets_log2);
+	/* Not BPF_XDP, as libbpf would say: kernels let only programs of one
+	 * and the same attach type call each other, and a dispatcher's member
+	 * has none (dispatcher.h). */
+	bpf_program__set_expected_attach_type(skel->progs.steer, 0);
 	*ret = skel;
 	return 0;
 }

@@ -25,6 +25,7 @@ enum config_attach {
 	CONFIG_ATTACH_NATIVE,
 	CONFIG_ATTACH_GENERIC,
 	CONFIG_ATTACH_ADOPT,
+	CONFIG_ATTACH_DISPATCHER,
 };
 
 struct config_interface {

@@ -63,14 +63,16 @@ static const struct config_key node_keys[] = {
 static const struct config_schema node_schema = SCHEMA("node", node_keys);
 
 static const char *const attach_names[] = { "auto", "native", "generic",
-					    "adopt", NULL };
+					    "adopt", "dispatcher", NULL };
 
 static const struct config_key iface_keys[] = {
 	CUSTOM("name", config_interface, name, config_read_ifname, REQUIRED,
 	       HELP("network device")),
 	ENUM("attach", config_interface, attach, attach_names,
 	     CONFIG_ATTACH_AUTO,
-	     HELP("how XDP is attached; adopt: only what is there already")),
+	     HELP("how XDP is attached; auto: native, else generic, beside "
+		  "others where libxdp's dispatcher is; adopt: only what is "
+		  "there already; dispatcher: start one")),
 };
 static const struct config_schema iface_schema =
 	SCHEMA("interface", iface_keys, .size = sizeof(struct config_interface));

@@ -7,7 +7,6 @@
 #include "util/privileges.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
@@ -27,14 +26,18 @@ static bool memory_is_limited(void)
 	       limit.rlim_cur != RLIM_INFINITY;
 }
 
-int privileges_drop(void)
+int privileges_drop(bool with_admin)
 {
-	cap_value_t keep[5] = { CAP_NET_ADMIN, CAP_NET_RAW, SLUICE_CAP_BPF,
-				SLUICE_CAP_PERFMON, CAP_IPC_LOCK };
-	int n = memory_is_limited() ? 5 : 4, i, j, err = 0;
+	cap_value_t keep[6] = { CAP_NET_ADMIN, CAP_NET_RAW, SLUICE_CAP_BPF,
+				SLUICE_CAP_PERFMON };
+	int n = 4, i, j, err = 0;
 	cap_flag_value_t has;
 	cap_t now = cap_get_proc(), next = cap_init();
 
+	if (memory_is_limited())
+		keep[n++] = CAP_IPC_LOCK;
+	if (with_admin)
+		keep[n++] = CAP_SYS_ADMIN;
 	if (!now || !next) {
 		err = -errno;
 		goto out;

@@ -5,11 +5,14 @@
 #ifndef SLUICE_PRIVILEGES_H
 #define SLUICE_PRIVILEGES_H
 
+#include <stdbool.h>
+
 /* Keeps CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW, of those that the
  * process has, for itself and for what it starts, and sets no_new_privs.
  * CAP_IPC_LOCK is kept as well if locked memory is limited: packet memory of
- * an interface that is added later counts as locked. 0 or -errno. */
-int privileges_drop(void);
+ * an interface that is added later counts as locked. WITH_ADMIN keeps
+ * CAP_SYS_ADMIN, which opening BPF programs by number takes. 0 or -errno. */
+int privileges_drop(bool with_admin);
 
 /* Names of the effective capabilities, for logs; a static buffer. */
 const char *privileges_text(void);
