@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include "bpf/features.h"
 #include "control/engine_buckets.h"
 #include "hash.h"
 #include "util/log.h"
@@ -210,7 +211,7 @@ static void sync_ports(struct engine_supervisor *s, struct engine_slot *slot)
 
 void engine_supervisor_sync(struct engine_supervisor *s)
 {
-	if (s->impossible || !s->count || awaiting(s) || sync_memory(s))
+	if (s->impossible[0] || !s->count || awaiting(s) || sync_memory(s))
 		return;
 	publish_key(s);
 	sync_pools(s);
@@ -378,12 +379,14 @@ static void release(struct engine_supervisor *s)
 }
 
 /* Buckets without engines: XDP sets flows up alone. */
-static void probe(struct engine_supervisor *s)
+static void look_at_kernel(struct engine_supervisor *s)
 {
-	if (xsk_probe_late_map() != -EBUSY)
+	const struct feature *rings = &features_all()[FEATURE_XSK_RINGS];
+
+	if (rings->present)
 		return;
-	s->impossible =
-		"this kernel maps no rings of bound AF_XDP sockets (Linux 6.4 and newer do): no engines, XDP sets flows up alone";
+	snprintf(s->impossible, sizeof(s->impossible),
+		 "this kernel has not: %s; %s", rings->name, rings->cost);
 	memset(s->core_bkts, 0xff, sizeof(*s->core_bkts) * CORE_BUCKETS);
 	log_warn("engines: %s", s->impossible);
 }
@@ -433,7 +436,7 @@ int engine_supervisor_new(uv_loop_t *loop,
 	}
 	s->tick.data = s;
 	s->last_tick_ms = engine_supervisor_now_ms();
-	probe(s);
+	look_at_kernel(s);
 	for (uint32_t i = 0; i < ENGINES_MAX; i++)
 		engine_slot_find(&s->slot[i]);
 	uv_timer_start(&s->tick, on_tick, ENGINE_TICK_MS, ENGINE_TICK_MS);

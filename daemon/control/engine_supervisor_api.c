@@ -156,7 +156,7 @@ struct json_object *engine_supervisor_show(struct engine_supervisor *s)
 	put(o, "count", s->count);
 	put(o, "ready", engine_supervisor_ready(s));
 	put(o, "buckets_moved", s->moved);
-	if (s->impossible)
+	if (s->impossible[0])
 		json_object_object_add(o, "reason",
 				       json_object_new_string(s->impossible));
 	for (uint32_t i = 0; i < ENGINES_MAX; i++) {
@@ -195,7 +195,7 @@ static void on_scale(void *ctx, const struct api_request *request,
 		api_fail(reply, 400, "expected {\"count\": N}");
 		return;
 	}
-	if (s->impossible) {
+	if (s->impossible[0]) {
 		api_fail(reply, 409, "%s", s->impossible);
 		return;
 	}

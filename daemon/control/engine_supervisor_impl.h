@@ -97,7 +97,7 @@ struct engine_supervisor {
 	int map_fd[LINK_MAPS];
 
 	uint32_t count; /* the wish; 0 before the first set_count */
-	const char *impossible; /* why this kernel can have none, or NULL */
+	char impossible[200]; /* why this kernel can have none, or empty */
 	struct engine_slot slot[ENGINES_MAX];
 	struct wanted_iface iface[IFACES_MAX];
 	struct engine_memory memory;

@@ -7,7 +7,6 @@
 #include "xsk.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -82,34 +81,6 @@ int xsk_open_base(void *umem, size_t len, uint32_t frame_size, int umem_fd,
 	}
 	*ret_fd = fd;
 	return 0;
-}
-
-int xsk_probe_late_map(void)
-{
-	const uint32_t chunk = 4096, ring = 2;
-	uint32_t loopback = if_nametoindex("lo");
-	struct xsk_ring fill;
-	int fd, err;
-	void *umem;
-
-	if (!loopback)
-		return -ENODEV;
-	umem = mmap(NULL, chunk, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (umem == MAP_FAILED)
-		return -errno;
-	err = xsk_open_base(umem, chunk, chunk, -1, loopback, 0, ring, &fd);
-	/* Somebody else's socket is there: nothing follows from it. */
-	if (err == -EBUSY)
-		err = -EAGAIN;
-	if (!err) {
-		err = xsk_ring_map(fd, XSK_RING_FILL, ring, &fill);
-		if (!err)
-			xsk_ring_unmap(&fill);
-		close(fd);
-	}
-	munmap(umem, chunk);
-	return err;
 }
 
 int xsk_open_engine(int base_fd, uint32_t ifindex, uint32_t queue,

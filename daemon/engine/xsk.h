@@ -32,12 +32,6 @@ struct xsk_ring {
 	size_t map_len;
 };
 
-/* Whether rings can be mapped after their socket was bound, by another process
- * then, which is how engines get them: Linux 6.4 or newer. Tried on a socket of
- * its own, on the loopback interface. 0; -EBUSY: they cannot; other -errno: not
- * known, AF_XDP itself may be missing. */
-int xsk_probe_late_map(void);
-
 /* The socket that owns the pool of (IFINDEX, QUEUE). UMEM_FD: -1 registers
  * LEN bytes at UMEM as new packet memory, else a base socket made before,
  * whose packet memory is shared. FRAMES: size of fill and completion ring.
