@@ -73,13 +73,15 @@ void apply_names_carry(const struct apply *a, struct config *next)
 
 enum apply_names_result apply_names_learn(struct apply *a, uint64_t entity,
 					  const union ip_addr *addr,
-					  uint32_t ttl_s)
+					  uint32_t ttl_s,
+					  const char **ret_problem)
 {
 	struct config_service *s;
 	const char *problem;
 	char text[ADDR_TEXT_LEN];
 	uint32_t i;
 
+	*ret_problem = NULL;
 	if (!a->config || !publish_service_index(a->publish, entity, &i))
 		return APPLY_NAMES_SAME;
 	s = &a->config->services[i];
@@ -98,6 +100,7 @@ enum apply_names_result apply_names_learn(struct apply *a, uint64_t entity,
 	s->next_addr = *addr;
 	s->next_ttl_s = ttl_s;
 	s->moves = !problem;
+	*ret_problem = problem;
 	return problem ? APPLY_NAMES_REFUSED : APPLY_NAMES_MOVES;
 }
 

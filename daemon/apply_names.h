@@ -25,10 +25,12 @@ enum apply_names_result {
 	APPLY_NAMES_REFUSED, /* cannot be the service's; logged */
 };
 
-/* The domain of the service is at ADDR. */
+/* The domain of the service is at ADDR. *ret_problem: why that is refused, a
+ * constant, else NULL. */
 enum apply_names_result apply_names_learn(struct apply *apply, uint64_t entity,
 					  const union ip_addr *addr,
-					  uint32_t ttl_s);
+					  uint32_t ttl_s,
+					  const char **ret_problem);
 
 /* Exchanges addresses and noted ones. True: there was something to exchange.
  * Twice is as before. */

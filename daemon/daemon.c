@@ -67,10 +67,10 @@ static void on_moves(uv_timer_t *timer)
 }
 
 static bool learn(struct daemon *d, uint64_t entity, const union ip_addr *addr,
-		  uint32_t ttl_s)
+		  uint32_t ttl_s, const char **ret_problem)
 {
-	enum apply_names_result r =
-		apply_names_learn(&d->apply, entity, addr, ttl_s);
+	enum apply_names_result r = apply_names_learn(&d->apply, entity, addr,
+						      ttl_s, ret_problem);
 	uint64_t since_ms = (uv_hrtime() - d->moved_ns) / 1000000;
 
 	if (r == APPLY_NAMES_MOVES && !uv_is_active((uv_handle_t *)&d->moves))
@@ -86,7 +86,9 @@ static bool learn(struct daemon *d, uint64_t entity, const union ip_addr *addr,
 static bool on_is_at(void *ctx, uint64_t entity, const union ip_addr *addr,
 		     uint32_t ttl_s)
 {
-	return learn(ctx, entity, addr, ttl_s);
+	const char *problem;
+
+	return learn(ctx, entity, addr, ttl_s, &problem);
 }
 
 /* ---- health ------------------------------------------------------------ */
@@ -128,10 +130,13 @@ static void on_load(void *ctx, uint64_t entity, uint32_t load, bool over)
 	clustering_changed(&d->clustering, entity);
 }
 
-static void on_resolved(void *ctx, uint64_t entity, const union ip_addr *addr,
-			uint32_t ttl_s)
+static const char *on_resolved(void *ctx, uint64_t entity,
+			       const union ip_addr *addr, uint32_t ttl_s)
 {
-	learn(ctx, entity, addr, ttl_s);
+	const char *problem;
+
+	learn(ctx, entity, addr, ttl_s, &problem);
+	return problem;
 }
 
 static const struct svc_load *load_of(struct daemon *d, uint64_t entity)

@@ -198,6 +198,7 @@ void health_take_name(struct health *health, int slot,
 {
 	struct health_service *s = health->table.services[name->slot];
 	char why[HEALTH_REASON_LEN];
+	const char *problem;
 
 	/* As in health_take_state(). */
 	if (!s || s->generation != name->generation || !s->owned ||
@@ -206,14 +207,21 @@ void health_take_name(struct health *health, int slot,
 	s->name_failures = name->failures;
 	free(s->name_error);
 	s->name_error = NULL;
-	if (name->resolved) {
+	if (!name->resolved) {
+		reason_format(&name->reason, why, sizeof(why));
+	} else {
 		s->named_s = time(NULL);
-		if (health->ops.resolved)
-			health->ops.resolved(health->ctx, s->entity,
-					     &name->addr, name->ttl_s);
-		return;
+		problem = health->ops.resolved ?
+				  health->ops.resolved(health->ctx, s->entity,
+						       &name->addr,
+						       name->ttl_s) :
+				  NULL;
+		if (!problem)
+			return;
+		snprintf(why, sizeof(why), "its name's address is refused: %s",
+			 problem);
 	}
-	s->name_error = strdup(reason_format(&name->reason, why, sizeof(why)));
+	s->name_error = strdup(why);
 	if (s->unresolved) {
 		set_reason(s, why);
 	} else if (name->failures == 1) {

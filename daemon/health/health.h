@@ -73,9 +73,10 @@ struct health_ops {
 	void (*load)(void *ctx, uint64_t entity, uint32_t load, bool over);
 	/* This node resolved the domain of a service that it probes. Whether
 	 * that becomes its address the daemon decides, by health_apply() with a
-	 * configuration that says so. May be NULL. */
-	void (*resolved)(void *ctx, uint64_t entity, const union ip_addr *addr,
-			 uint32_t ttl_s);
+	 * configuration that says so. NULL, or why it never will (a constant).
+	 * May be NULL. */
+	const char *(*resolved)(void *ctx, uint64_t entity,
+				const union ip_addr *addr, uint32_t ttl_s);
 	/* Flows the service has now, for draining; negative: not known. NULL:
 	 * draining ends by delay_s only, or at once without one. */
 	int64_t (*connections)(void *ctx, uint64_t entity);

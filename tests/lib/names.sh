@@ -8,7 +8,7 @@
 #                         NAMES_WRAP in front have it in /etc/resolv.conf
 #   names_set NAME ADDRESS [NAME ADDRESS]…   all it knows from now on
 #   names_down            kills it: nobody answers
-#   names_asked ADDRESS   whether ADDRESS has asked since names_forget
+#   names_asked NAME ADDRESS   whether ADDRESS has asked since names_forget
 
 NAMES_PID=
 # A mount namespace of its own: only the daemon sees the file.
@@ -53,4 +53,4 @@ names_down() {
 
 NAMES_FROM=1
 names_forget() { NAMES_FROM=$(($(wc -l <"$RUN/dns.log") + 1)); }
-names_asked() { tail -n +"$NAMES_FROM" "$RUN/dns.log" | grep -q "query.* from $1\$"; }
+names_asked() { tail -n +"$NAMES_FROM" "$RUN/dns.log" | grep -q "query.* $1 from $2\$"; }

@@ -16,6 +16,13 @@ for i in 0 1 2; do until_true 15 all_services "$i" UP || fail "n$i: services are
 owner_of() { ncli "$1" -j service show "$2" | jq -r .cluster.owner; }
 trace_has() { grep -q "$1" "$RUN/trace.txt"; }
 
+echo "cluster show: everybody's state, round trip, loss, view"
+until_true 10 eval "ncli 0 -j cluster show | jq -e '[.nodes[] | select(.name != \"n0\")]
+	| length == 2 and all(.state == \"operational\" and .rtt_us > 0 and .loss_permille >= 0
+	    and .admin == \"active\" and .reason_name == \"NONE\")'" ||
+	fail "cluster show: $(ncli 0 -j cluster show)"
+ncli 0 cluster show | grep -q 'n2 .*operational' || fail "cluster show has no n2"
+
 echo "leave: it gives up what it owns, and stays out over a restart; the trace says so"
 timeout 60 "$B/sluice" -s "$RUN/n0/run/sluiced.sock" cluster trace >"$RUN/trace.txt" 2>&1 &
 tracer=$!

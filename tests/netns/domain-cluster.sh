@@ -11,12 +11,14 @@ NETNS_PREFIX=dmc
 . "$(dirname "$0")/../lib/names.sh"
 DNS=10.0.9.99
 
-# s1 is the back end of that name, wherever it is; s2 … have their addresses.
+# s1 is the back end of that name, wherever it is, and so is s2, whose path is
+# watched; s3 and s4 have their addresses.
 cluster_config_base=$(declare -f cluster_config)
 eval "plain_${cluster_config_base}"
 cluster_config() {
 	plain_cluster_config "$1" |
-		jq '.services[0] |= (del(.address) | .domain = "s1.test" | .path_monitor = true)'
+		jq '.services[0, 1] |= (del(.address) | .domain = .name + ".test")
+			| .services[1].path_monitor = true'
 }
 
 cluster_topology 3 4
@@ -37,10 +39,14 @@ is_at() { # NODE SERVICE
 		.cluster.address == .address and .cluster.ttl_s == 1"
 }
 shows() { for i in "$@"; do echo "n$i: $(ncli "$i" -j service show s1 | jq -c '{state, address, reason, name_resolution, cluster}')"; done; }
-# owner_only NODE OTHER…: since names_forget the owner has asked, twice.
+paths_known() {
+	ncli "$1" -j service show s2 | jq -e '.cluster.path_reachable | length == 2' >/dev/null
+}
+# Since names_forget node I has asked for s1, twice.
 owner_asks() {
 	local n
-	n=$(tail -n +"$NAMES_FROM" "$RUN/dns.log" | grep -c "query.* from $(node_addr "$1")\$")
+	n=$(tail -n +"$NAMES_FROM" "$RUN/dns.log" |
+		grep -c "query.* s1.test from $(node_addr "$1")\$")
 	[ "$n" -ge 2 ]
 }
 
@@ -56,16 +62,16 @@ is "$other" "(.reason | test(\"from $owner\")) and .cluster.reason == \"its name
 	fail "n$other does not say whose word it is: $(shows 0 1)"
 
 echo "an answer: the owner asked, both know"
-names_set s1.test "$(service_addr 1)"
+names_set s1.test "$(service_addr 1)" s2.test "$(service_addr 2)"
 for i in 0 1; do
 	until_true 20 is_at "$i" 1 || fail "$(shows 0 1)"
 done
 names_forget
 until_true 20 owner_asks "$o" || fail "the owner does not ask again"
-! names_asked "$(node_addr "$other")" || fail "n$other asks, too"
+! names_asked s1.test "$(node_addr "$other")" || fail "n$other asks, too"
 for i in 0 1; do
-	until_true 10 is "$i" '.cluster.path_reachable | length == 2' ||
-		fail "the path to the resolved address is not watched: $(shows 0 1)"
+	until_true 10 paths_known "$i" ||
+		fail "the path to the resolved address is not watched: $(ncli "$i" service show s2)"
 done
 
 echo "another address, nothing else at the old one"
@@ -73,7 +79,7 @@ back_down 1
 for i in 0 1; do
 	until_true 20 is "$i" '.state == "DOWN"' || fail "$(shows 0 1)"
 done
-names_set s1.test "$(service_addr 3)"
+names_set s1.test "$(service_addr 3)" s2.test "$(service_addr 2)"
 for i in 0 1; do
 	until_true 20 is_at "$i" 3 || fail "$(shows 0 1)"
 done

@@ -61,7 +61,7 @@ is w4 '.name_resolution | .resolved and .ttl_s == 1 and .failures == 0 and .answ
 say "more addresses: the one in use stays"
 names_set w.test 10.0.1.14 w.test 10.0.1.11 w.test 10.0.1.12 w.test fd00:0:0:1::11
 names_forget
-until_true 10 names_asked 127.0.0.1 || fail "the name is not asked for again"
+until_true 10 names_asked w.test 127.0.0.1 || fail "the name is not asked for again"
 before=$(cli -j service show w4 | jq .name_resolution.answered_s)
 until_true 10 is w4 ".name_resolution.answered_s > $before" || fail "no further answer"
 is_at w4 10.0.1.11 || fail "the address changed although it is still the name's"
@@ -84,9 +84,11 @@ say "answers that cannot be: the address stays"
 for bad in $VIP4 127.0.0.1 0.0.0.0; do
 	names_set w.test "$bad" w.test fd00:0:0:1::12
 	names_forget
-	until_true 10 names_asked 127.0.0.1 || fail "the name is not asked for again"
+	until_true 10 names_asked w.test 127.0.0.1 || fail "the name is not asked for again"
 	names_forget
-	until_true 10 names_asked 127.0.0.1 || fail "the name is not asked for again"
+	until_true 10 names_asked w.test 127.0.0.1 || fail "the name is not asked for again"
+	[ "$bad" != $VIP4 ] || until_true 10 is w4 '.name_resolution.error |
+		test("refused: it is a vserver")' || fail "the refusal does not show: $(cli -j service show w4)"
 	is_at w4 10.0.1.12 || fail "$bad was taken for a back end: $(cli -j service show w4)"
 done
 grep -q "w.test is at $VIP4, which is refused: it is a vserver's own address" "$RUN/sluiced.log" ||
