@@ -15,7 +15,7 @@
 
 /* What was done so far. */
 struct steps {
-	bool prepared, swapped, health, probers, engines;
+	bool prepared, swapped, tunnels, health, probers, engines;
 	uint32_t added; /* slots, as bits */
 	struct loader_options old_options;
 	uint32_t old_engines;
@@ -133,6 +133,20 @@ static int new_program(struct apply *a, const struct config *next,
 	return err;
 }
 
+/* Sources of the outer headers follow from the interfaces, so these must be
+ * there. */
+static int set_tunnels(struct apply *a, const struct config *config,
+		       struct config_error *e)
+{
+	const struct dp_conf *conf = a->dp->maps.conf;
+	struct publish_addrs addrs;
+	int err = apply_addrs(config, conf,
+			      conf->nat_count && flow_scan_any(&a->dp->maps),
+			      &addrs, e);
+
+	return err ? err : probe_tunnels_apply(a->tunnels, config, &addrs, e);
+}
+
 static int new_health(struct apply *a, const struct config *next,
 		      struct steps *steps, struct config_error *e)
 {
@@ -181,6 +195,8 @@ static void undo(struct apply *a, const struct steps *steps)
 		engine_supervisor_set_count(a->engines, steps->old_engines);
 	if (a->config && steps->probers)
 		health_set_probers(a->health, a->config->probers);
+	if (a->config && steps->tunnels && set_tunnels(a, a->config, &e))
+		log_err("rollback: %s", e.text);
 	if (a->config && steps->health && health_apply(a->health, a->config))
 		log_err("rollback: monitors keep the refused configuration");
 	if (steps->swapped && datapath_swap(a->dp, &steps->old_options, &e))
@@ -243,7 +259,11 @@ void apply_interfaces(struct apply *a)
 	if (add_ifaces(a, a->config, &steps, &e)) {
 		undo(a, &steps);
 		log_warn("%s", e.text);
+		return;
 	}
+	/* Routes went with the interface. */
+	if (set_tunnels(a, a->config, &e))
+		log_warn("%s", e.text);
 }
 
 /* Without a cluster every bucket is this node's. */
@@ -284,6 +304,11 @@ int apply_config(struct apply *a, struct config *next, struct config_error *e)
 		err = add_ifaces(a, next, &steps, e);
 	if (!err)
 		err = new_program(a, next, &steps, e);
+	if (!err) {
+		/* Also if some of them fail. */
+		steps.tunnels = true;
+		err = set_tunnels(a, next, e);
+	}
 	if (!err)
 		err = new_health(a, next, &steps, e);
 	if (!err)

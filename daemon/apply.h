@@ -8,7 +8,7 @@
  *   2. publish_prepare: numbers, tables, places in the maps
  *   3. new interfaces: attach, enter maps, packet sockets
  *   4. new program if its options differ: load, exchange
- *   5. health: monitors, services, number of probers
+ *   5. routes of tunnelled probes; health: monitors, services, number of probers
  *   6. engines: their number
  *   7. cluster: peers, keys, services
  * From here on nothing can fail:
@@ -22,6 +22,7 @@
 #define SLUICE_APPLY_H
 
 #include "bpf/datapath.h"
+#include "bpf/probe_tunnels.h"
 #include "bpf/publish.h"
 #include "clustering.h"
 #include "config/config.h"
@@ -34,6 +35,7 @@ struct apply {
 	struct engine_supervisor *engines;
 	struct health *health;
 	struct clustering *clustering;
+	struct probe_tunnels *tunnels;
 	struct config *config; /* what is in effect; owned; NULL at first */
 	uint64_t generation;   /* configurations applied by this daemon */
 	bool saved;	       /* the file says the same */

@@ -379,7 +379,9 @@ static int start_workers(struct daemon *d)
 	};
 	const struct clustering_ops clustering_ops = { .is_at = on_is_at,
 							.ctx = d };
-	struct health_options health = { .state_dir = d->options->state_dir };
+	struct health_options health = { .state_dir = d->options->state_dir,
+					 .tunnels_fd = probe_tunnels_fd(
+						 d->tunnels) };
 	int err;
 
 	err = health_new(&d->loop, &health, &health_ops, d, &d->health);
@@ -455,7 +457,8 @@ static int configure_and_run(struct daemon *d, struct config *config)
 				   .publish = d->publish,
 				   .engines = d->engines,
 				   .health = d->health,
-				   .clustering = &d->clustering };
+				   .clustering = &d->clustering,
+				   .tunnels = d->tunnels };
 	err = add_routes(d);
 	if (!err)
 		err = apply_config(&d->apply, config, &e);
@@ -480,6 +483,8 @@ static int open_datapath(struct daemon *d, const struct config *config)
 	err = publish_new(&d->dp.maps, &d->publish);
 	if (!err)
 		err = flow_scan_init(&d->scan);
+	if (!err)
+		err = probe_tunnels_new(&d->tunnels);
 	if (err) {
 		log_err("cannot take over what is published: %s",
 			strerror(-err));
@@ -541,6 +546,7 @@ free_api:
 	config_api_free(d.config_api);
 close_loop:
 	close_loop(&d);
+	probe_tunnels_free(d.tunnels);
 	flow_scan_deinit(&d.scan);
 	publish_free(d.publish);
 	if (d.remove && datapath_remove(&d.dp))

@@ -26,6 +26,7 @@ struct daemon {
 	uv_loop_t loop;
 	struct datapath dp;
 	struct publish *publish;
+	struct probe_tunnels *tunnels;
 	struct flow_scan scan;
 	struct api *api;
 	struct health *health;

@@ -24,6 +24,7 @@
 #include "bpf/bpffs.h"
 #include "bpf/features.h"
 #include "bpf/flow_scan.h"
+#include "bpf/probe_tunnels.h"
 #include "util/log.h"
 #include "util/netif.h"
 
@@ -510,6 +511,8 @@ int datapath_remove(struct datapath *dp)
 	}
 	memcpy(bpffs, dp->bpffs, sizeof(bpffs));
 	err = attach_remove_pinned(bpffs);
+	if (probe_tunnels_remove())
+		log_warn("routes of tunnelled probes could not be removed");
 	datapath_close(dp);
 	if (bpffs_remove(bpffs) && !err)
 		err = -errno;
@@ -552,6 +555,8 @@ int datapath_stop(const char *bpffs, struct config_error *e)
 	if (err)
 		return err;
 	err = attach_remove_pinned(bpffs);
+	if (probe_tunnels_remove())
+		log_warn("routes of tunnelled probes could not be removed");
 	snprintf(path, sizeof(path), "%s/maps", bpffs);
 	if (!maps_open(&maps, path)) {
 		for (i = 0; i < ENGINES_MAX; i++) {

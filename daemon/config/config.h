@@ -68,6 +68,7 @@ struct config_monitor {
 	bool has_address;	      /* destination override */
 	union ip_addr address;
 	uint16_t port;		      /* host order; 0: the service's */
+	uint8_t tunnel;		      /* enum probe_tunnel_kind */
 	char *send;		      /* tcp-ecv, udp-ecv: bytes to send */
 	size_t send_len;
 	char *expect;		      /* literal or regex */

@@ -14,6 +14,7 @@
 #include "config/config_check.h"
 #include "config/config_index.h"
 #include "config/config_read.h"
+#include "probe_tunnel.h"
 
 #define DAY_MS 86400000
 #define YEAR_S 31536000
@@ -114,6 +115,16 @@ static const struct config_schema tunnel_schema =
 #define M_TLS (M(HTTPS) | M(HTTPS_ECV))
 #define M_EXPECT (M(TCP_ECV) | M(UDP_ECV) | M(HTTP_ECV) | M(HTTPS_ECV))
 #define M_ACTIVE (~M(INLINE))
+/* One socket each, with a port of its own. */
+#define M_TUNNEL (M_HTTP | M(TCP) | M(TCP_ECV) | M(UDP) | M(UDP_ECV) | M(DNS) | \
+		  M(LOAD))
+
+static const char *const tunnel_names[] = {
+	[PROBE_TUNNEL_NONE] = "none",
+	[PROBE_TUNNEL_IPIP] = "ipip",
+	[PROBE_TUNNEL_GUE] = "gue",
+	NULL,
+};
 
 const char *const config_keys_monitor_types[] = {
 	[MONITOR_PING] = "ping",
@@ -169,6 +180,10 @@ static const struct config_key monitor_keys[] = {
 	NUMBER("port", config_monitor, port, 1, 65535, 0,
 	       .types = M_ACTIVE & ~M(PING), .def_help = "the service's",
 	       HELP("port that is probed")),
+	ENUM("tunnel", config_monitor, tunnel, tunnel_names, 0,
+	     .types = M_TUNNEL,
+	     HELP("encapsulated to the service, as dsr-ipip or dsr-gue does; "
+		  "\"address\" is the vserver's then")),
 	{ .name = "send", .type = CONFIG_BYTES, AT(config_monitor, send),
 	  COUNT(config_monitor, send_len), .max = 4096,
 	  .types = M(TCP_ECV) | M(UDP) | M(UDP_ECV),

@@ -9,6 +9,7 @@
 #include "control/health_api.h"
 #include "control/json_add.h"
 #include "health/health.h"
+#include "probe_tunnel.h"
 #include "util/addr_text.h"
 
 static struct health_api {
@@ -70,6 +71,9 @@ static struct json_object *monitor_json(const struct config_monitor *m)
 		json_add_addr(o, "address", &m->address);
 	if (m->port)
 		json_add_int(o, "port", m->port);
+	if (m->tunnel)
+		json_add_str(o, "tunnel",
+			     m->tunnel == PROBE_TUNNEL_GUE ? "gue" : "ipip");
 	health_monitor_count(state.health, m->entity, &bindings, &passing);
 	json_add_int(o, "services", bindings);
 	json_add_int(o, "passing", passing);

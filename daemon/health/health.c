@@ -440,6 +440,7 @@ int health_new(uv_loop_t *loop, const struct health_options *options,
 		free(health);
 		return r;
 	}
+	health->pool.tunnels_fd = options->tunnels_fd;
 	restore(health, options->state_dir);
 	health->tick_ms = health_now_ms();
 	uv_timer_init(loop, &health->tick);

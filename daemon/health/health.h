@@ -89,6 +89,8 @@ struct health_options {
 	const char *prober_path; /* sluice-prober; NULL: beside /proc/self/exe,
 				    then in /usr/libexec/sluice */
 	unsigned int probers;	 /* 0: nothing is probed; states stay */
+	int tunnels_fd; /* memory of probe_tunnel.h for probers, which stays
+			   the caller's; 0 or less: none */
 };
 
 /* Starts the probers. Opens the state file, takes over states for

@@ -137,6 +137,7 @@ struct pool {
 	uint64_t mask; /* running */
 	char path[PATH_MAX];
 	int status_fd;
+	int tunnels_fd; /* see health_options; not ours */
 	struct status_table *status;
 };
 

@@ -297,23 +297,28 @@ static int spawn(struct pool_prober *p, int control_fd)
 	char slot[8];
 	char *args[] = { (char *)"sluice-prober", (char *)"--slot", slot,
 			 NULL };
-	uv_stdio_container_t stdio[5] = {
+	uv_stdio_container_t stdio[6] = {
 		{ .flags = UV_IGNORE },
 		{ .flags = UV_INHERIT_FD, .data.fd = 2 },
 		{ .flags = UV_INHERIT_FD, .data.fd = 2 },
 		{ .flags = UV_INHERIT_FD, .data.fd = control_fd },
 		{ .flags = UV_INHERIT_FD,
 		  .data.fd = p->health->pool.status_fd },
+		{ .flags = UV_IGNORE },
 	};
 	uv_process_options_t options = {
 		.exit_cb = on_exit_,
 		.file = p->health->pool.path,
 		.args = args,
-		.stdio_count = 5,
+		.stdio_count = 6,
 		.stdio = stdio,
 	};
 	int r;
 
+	if (p->health->pool.tunnels_fd > 0) {
+		stdio[5].flags = UV_INHERIT_FD;
+		stdio[5].data.fd = p->health->pool.tunnels_fd;
+	}
 	snprintf(slot, sizeof(slot), "%d", p->slot);
 	p->process.data = p;
 	r = uv_spawn(p->health->loop, &p->process, &options);

@@ -229,7 +229,7 @@ bool probe_wire_get_result(struct cursor *c, struct probe_wire_result *ret)
 #define MONITOR_NUMBERS(X)                                                     \
 	X(interval_ms) X(timeout_ms) X(retries) X(success_retries)             \
 	X(failure_retries) X(down_ms) X(deviation_ms) X(load_max)              \
-	X(inline_window_ms) X(inline_failures)
+	X(inline_window_ms) X(inline_failures) X(tunnel)
 
 #define MONITOR_FLAGS(X)                                                       \
 	X(response_time) X(reverse) X(verify) X(has_address) X(expect_regex)

@@ -40,13 +40,14 @@
 #include "util/cursor.h"
 
 #define PROBE_WIRE_MAGIC 0x5350 /* "PS" */
-#define PROBE_WIRE_VERSION 2
+#define PROBE_WIRE_VERSION 3
 /* Largest datagram. A monitor's strings are at most a quarter of it. */
 #define PROBE_WIRE_FRAME_MAX 65536
 #define PROBE_WIRE_STRING_MAX 8192
 /* Fixed descriptors of a prober. */
 #define PROBE_WIRE_FD_CONTROL 3
 #define PROBE_WIRE_FD_STATUS 4
+#define PROBE_WIRE_FD_TUNNELS 5 /* or /dev/null */
 
 enum probe_wire_type {
 	PROBE_WIRE_MONITOR = 1,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * sluice-prober: started by sluiced, never by hand. Descriptor 3 is its socket
- * to the daemon, 4 the status table. It ends when the daemon's end closes.
+ * to the daemon, 4 the status table, 5 the memory of tunnels or /dev/null. It
+ * ends when the daemon's end closes.
  */
 #include <ares.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "prober/probe_script.h"
 #include "prober/prober.h"
 #include "prober/spawner.h"
+#include "prober/tunnel.h"
 #include "util/log.h"
 
 /* Timers closer together than this share a turn of the loop. */
@@ -110,6 +112,7 @@ int main(int argc, char **argv)
 	signal(SIGINT, SIG_IGN); /* the daemon decides */
 	fcntl(PROBE_WIRE_FD_CONTROL, F_SETFD, FD_CLOEXEC);
 	fcntl(PROBE_WIRE_FD_STATUS, F_SETFD, FD_CLOEXEC);
+	tunnel_init(PROBE_WIRE_FD_TUNNELS);
 	prober.slot = atoi(argv[2]);
 	if (prober.slot < 0 || prober.slot >= PROBERS_MAX)
 		return 1;

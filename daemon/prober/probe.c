@@ -15,6 +15,7 @@
 
 #include "prober/probe.h"
 #include "prober/prober.h"
+#include "prober/tunnel.h"
 #include "util/addr_text.h"
 
 uint8_t probe_scratch[65536];
@@ -74,6 +75,7 @@ int probe_start(struct prober *prober, struct monitor *monitor,
 	probe->try_id = try_id;
 	probe->traced = !binding;
 	probe->addr = c->has_address ? c->address : *addr;
+	probe->outer = *addr;
 	probe->port = c->port ? c->port : port;
 	probe->timeout_ms = binding ? schedule_timeout_ms(binding) :
 				      c->timeout_ms;
@@ -271,7 +273,19 @@ int probe_open(struct probe *probe, int type)
 	int family = ip_addr_is_v4(&probe->addr) ? AF_INET : AF_INET6;
 
 	probe->io.fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	return probe->io.fd < 0 ? -errno : 0;
+	if (probe->io.fd < 0)
+		return -errno;
+	return probe_enter_tunnel(probe, probe->io.fd, type);
+}
+
+int probe_enter_tunnel(const struct probe *probe, int socket, int type)
+{
+	uint8_t kind = probe->monitor->config.tunnel;
+
+	return kind ? tunnel_bind(socket, type == SOCK_DGRAM,
+				  ip_addr_is_v4(&probe->addr), kind,
+				  &probe->outer) :
+		      0;
 }
 
 int probe_connect(struct probe *probe)

@@ -33,6 +33,7 @@ struct probe {
 	struct binding *binding; /* NULL: one-off, for try_id */
 	uint64_t try_id;
 	union ip_addr addr;
+	union ip_addr outer; /* the service: where a tunnel leads */
 	uint16_t port;
 	uint8_t stage; /* the kind's own */
 	bool traced;   /* tell every step */
@@ -69,6 +70,9 @@ const struct probe_kind *probe_kind_of(enum config_monitor_type type);
 int probe_start(struct prober *prober, struct monitor *monitor,
 		struct binding *binding, const union ip_addr *addr,
 		uint16_t port, uint64_t try_id);
+/* Sends what leaves SOCKET, of SOCK_… TYPE, through the tunnel if there is one.
+ * Before it connects. 0 or -errno. */
+int probe_enter_tunnel(const struct probe *probe, int socket, int type);
 /* Ends it without a result. */
 void probe_cancel(struct probe *probe);
 

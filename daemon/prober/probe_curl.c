@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "prober/curl_loop.h"
 #include "prober/probe.h"
@@ -230,6 +231,14 @@ static void set_url(struct probe *probe, struct transfer *t)
 	}
 }
 
+/* A socket that is to be connected. */
+static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+	(void)purpose;
+	return probe_enter_tunnel(ctx, fd, SOCK_STREAM) ? CURL_SOCKOPT_ERROR :
+							  CURL_SOCKOPT_OK;
+}
+
 static void set_options(struct probe *probe, struct transfer *t)
 {
 	const struct config_monitor *c = &probe->monitor->config;
@@ -239,6 +248,8 @@ static void set_options(struct probe *probe, struct transfer *t)
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, probe);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, probe);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);

@@ -197,6 +197,14 @@ static const struct row monitor_rows[] = {
 				     "\"script\": \"./x\""),
 	  "t:1: $.monitors[0].script: expected an absolute path, found "
 	  "\"./x\"" },
+	{ "tunnel to nowhere", MONITOR("\"type\": \"tcp\", "
+				       "\"tunnel\": \"ipip\""),
+	  "t:1: $.monitors[0].tunnel: \"address\" is missing: what is asked "
+	  "inside the tunnel is the vserver's address" },
+	{ "tunnelled ping", MONITOR("\"type\": \"ping\", "
+				    "\"address\": \"192.0.2.1\", "
+				    "\"tunnel\": \"ipip\""),
+	  "t:1: $.monitors[0].tunnel: this type of monitor has no such key" },
 	{ "failure retries", MONITOR("\"type\": \"tcp\", \"retries\": 2,\n"
 				     "\"failure_retries\": 3"),
 	  "t:2: $.monitors[0].failure_retries: expected at most \"retries\" "
