@@ -20,13 +20,6 @@
 #include <unistd.h>
 #include "engine/xsk.h"
 
-#ifndef SOL_XDP
-#define SOL_XDP 283
-#endif
-#ifndef XDP_MAX_TX_SKB_BUDGET
-#define XDP_MAX_TX_SKB_BUDGET 9
-#endif
-
 #define NO_ENGINES                                                        \
 	"no packet engines: new flows are set up by XDP alone, and what " \
 	"only engines can do is dropped"

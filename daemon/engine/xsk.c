@@ -11,14 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef SOL_XDP
-#define SOL_XDP 283
-#endif
-/* Linux 6.17: packets one sendto() may take in copy mode (default 32). */
-#ifndef XDP_MAX_TX_SKB_BUDGET
-#define XDP_MAX_TX_SKB_BUDGET 9
-#endif
-
 /* A base socket must have a ring to be bound; nothing ever arrives there. */
 #define BASE_RX_SIZE 2u
 

@@ -15,6 +15,14 @@
 #include <stdint.h>
 #include <linux/if_xdp.h>
 
+#ifndef SOL_XDP
+#define SOL_XDP 283
+#endif
+/* Linux 6.17: packets one sendto() may take in copy mode (default 32). */
+#ifndef XDP_MAX_TX_SKB_BUDGET
+#define XDP_MAX_TX_SKB_BUDGET 9
+#endif
+
 enum xsk_ring_kind {
 	XSK_RING_RX,
 	XSK_RING_TX,
