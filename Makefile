@@ -34,6 +34,11 @@ CFLAGS += -fsanitize=address,undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined
 LDFLAGS += -fsanitize=address,undefined
 endif
+ifeq ($(SAN),thread)
+B := build/tsan
+CFLAGS += -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
+LDFLAGS += -fsanitize=thread
+endif
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Werror \
 	-Wno-unused-parameter -Iinclude -Ibpf -Ibpf/lib \
 	-I/usr/include/$(shell uname -m)-linux-gnu
@@ -65,7 +70,7 @@ SIM := $(if $(wildcard tests/sim/*.c),$(B)/sim)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help setup root demo check check-all check-vm check-deb bench fuzz sim tidy \
+.PHONY: all help setup root demo check check-all check-alloc check-san check-vm check-deb bench fuzz sim tidy \
 	install deb clean tests
 
 all: setup
@@ -83,9 +88,11 @@ help:
 	@echo 'make sim SEED=n RUNS=n NODES=n SERVICES=n   cluster simulator'
 	@echo 'make check-vm        boot the kernels of vmtests/kernels.list, test inside'
 	@echo 'make check-deb       build, install, run, purge in fresh Debian systems'
-	@echo 'make check-all       check, check-vm, check-deb'
+	@echo 'make check-san       unit, packet, simulator, leak tests under sanitizers'
+	@echo 'make check-alloc     every allocation fails once, those in libraries too'
+	@echo 'make check-all       check and all of these'
 	@echo 'make install DESTDIR=… PREFIX=…   make deb   make tidy   make clean'
-	@echo 'SAN=1                build and test under ASan and UBSan'
+	@echo 'SAN=1, SAN=thread    build under ASan and UBSan, or TSan, in build/san, build/tsan'
 
 # Installs what is missing; silent when nothing is.
 setup:
@@ -118,7 +125,24 @@ check-deb: root
 	@scripts/setup --vm
 	@tests/packaging/check
 
-check-all: check check-vm check-deb
+# Sanitizers: everything under ASan and UBSan, what has threads under TSan.
+check-san: root setup
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) SAN=1 san-build
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) SAN=thread tsan-build
+	@tests/san/check
+
+.PHONY: san-build
+san-build: build-all $(UNIT) $(PROG_TESTS) $(TOOLS) $(TEST_BPF_OBJS) $(SIM)
+
+.PHONY: tsan-build
+tsan-build: build-all $(addprefix $(B)/tests/unit/test_,api cli config_api flowtab_stress)
+
+# As in `make check`, and what libraries ask for on behalf of the programs.
+check-alloc: root setup
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) check-build
+	@tests/netns/allocs.sh --deep
+
+check-all: check check-alloc check-san check-vm check-deb
 
 bench: root setup
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) bench-build

@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 #include "engine/hold.h"
 #include "util/log.h"
+#include "util/privileges.h"
 
 static void usage(FILE *out)
 {
@@ -117,7 +118,7 @@ static int drop_privileges(void)
 	int err = 0;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
+	    prctl(PR_SET_DUMPABLE, PROCESS_DUMPABLE, 0, 0, 0) ||
 	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
 		return -errno;
 	none = cap_init(); /* all flags clear */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "prober/confine.h"
+#include "util/privileges.h"
 
 /* Everything of the first Landlock ABI that changes something. */
 #define WRITES                                                                 \
@@ -78,6 +79,6 @@ int confine_self(void)
 	if (r)
 		return r;
 	setrlimit(RLIMIT_CORE, &no_core);
-	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_DUMPABLE, PROCESS_DUMPABLE);
 	return forbid_writes();
 }

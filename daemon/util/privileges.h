@@ -17,4 +17,12 @@ int privileges_drop(bool with_admin);
 /* Names of the effective capabilities, for logs; a static buffer. */
 const char *privileges_text(void);
 
+/* For PR_SET_DUMPABLE: nobody attaches to a process that has given up its
+ * privileges, but the leak checker of a sanitized build does, from inside. */
+#ifdef __SANITIZE_ADDRESS__
+#define PROCESS_DUMPABLE 1
+#else
+#define PROCESS_DUMPABLE 0
+#endif
+
 #endif
