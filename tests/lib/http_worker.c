@@ -133,6 +133,11 @@ static void begin_sending(struct http_worker *w, uint64_t now_us)
 	send_more(w, now_us);
 }
 
+static enum load_error connect_error(int error)
+{
+	return error == ECONNREFUSED ? LOAD_ERR_REFUSED : LOAD_ERR_CONNECT;
+}
+
 static int open_socket(struct http_worker *w)
 {
 	const struct http_target *t = w->target;
@@ -157,6 +162,8 @@ static int open_socket(struct http_worker *w)
 
 static void begin_request(struct http_worker *w, uint64_t now_us)
 {
+	int error;
+
 	w->phase = current_phase(w);
 	w->phase->sent++;
 	w->start_us = now_us;
@@ -167,8 +174,9 @@ static void begin_request(struct http_worker *w, uint64_t now_us)
 	w->state = HTTP_CONNECTING;
 	w->wake_us = now_us + w->shared->timeout_us;
 	w->phase->connections++;
-	if (open_socket(w))
-		fail(w, LOAD_ERR_CONNECT, now_us);
+	error = open_socket(w);
+	if (error)
+		fail(w, connect_error(-error), now_us);
 	else
 		watch(w, EPOLLOUT | EPOLLIN | EPOLLRDHUP, EPOLL_CTL_ADD);
 }
@@ -301,7 +309,7 @@ static void connected(struct http_worker *w, uint64_t now_us)
 
 	getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error)
-		fail(w, LOAD_ERR_CONNECT, now_us);
+		fail(w, connect_error(error), now_us);
 	else
 		begin_sending(w, now_us);
 }

@@ -11,7 +11,8 @@
 
 /* X(enum suffix, name in the output) */
 #define LOAD_ERRORS(X)                                                         \
-	X(CONNECT, "connect")	   /* refused or unreachable */                \
+	X(REFUSED, "refused")	   /* a reset or port unreachable for SYN */   \
+	X(CONNECT, "connect")	   /* unreachable, no address, … */            \
 	X(CONNECT_TIMEOUT, "connect_timeout")                                  \
 	X(RESET, "reset")	   /* connection reset */                      \
 	X(EOF, "early_end")	   /* closed before the answer was complete */ \

@@ -125,7 +125,8 @@ none_failed() { # NAME PHASE…
 	shift
 	for p in "$@"; do
 		[ "$(of_phase "$name" "$p" '.answered > 0 and .failed == 0 and .broken == 0')" = true ] ||
-			fail "$name, $p: requests failed, or there were none"
+			fail "$name, $p: requests failed, or there were none
+$(cli service show; cli -j engine show | jq -c '.engines[].drops')"
 	done
 }
 
