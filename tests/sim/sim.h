@@ -97,6 +97,7 @@ struct sim_node {
 	/* check.c: versions last published in this life */
 	uint64_t *seen_view;
 	uint32_t *seen_seq;
+	uint32_t forgot[8]; /* services deleted in this life, by bit */
 };
 
 #define SIM_SERVICES_MAX 256
