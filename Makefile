@@ -135,7 +135,7 @@ check-san: root setup
 san-build: build-all $(UNIT) $(PROG_TESTS) $(TOOLS) $(TEST_BPF_OBJS) $(SIM)
 
 .PHONY: tsan-build
-tsan-build: build-all $(addprefix $(B)/tests/unit/test_,api cli config_api flowtab_stress)
+tsan-build: build-all $(addprefix $(B)/tests/unit/test_,config_api flowtab_stress)
 
 # As in `make check`, and what libraries ask for on behalf of the programs.
 check-alloc: root setup
