@@ -285,6 +285,8 @@ web_accounts() {
 		share_between web "$name" b1 $((1000 * a / (a + 768) - 40)) \
 			$((1000 * b / (b + 768) + 40))
 	done
+	# What the API says of its weight is what it gets; and it began low.
+	share_between web slow-64 b1 0 190
 	share_between web started b1 200 300
 	never web silenced b2
 	never web drained b3
