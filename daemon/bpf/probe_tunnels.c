@@ -279,8 +279,10 @@ int probe_tunnels_apply(struct probe_tunnels *t, const struct config *config,
 	size_t kept = 0;
 	int err = 0;
 
-	if (!wanted)
+	if (!wanted) {
+		snprintf(e->text, sizeof(e->text), "out of memory");
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < config->n_monitors && !err; i++) {
 		const struct config_monitor *m = &config->monitors[i];
 

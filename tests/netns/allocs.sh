@@ -228,9 +228,11 @@ contained() { # PROGRAM
 }
 for p in sluiced sluice-engine sluice-prober; do contained $p; done | sort -u >"$RUN/contained"
 awk '{ print $1, $2 }' "$RUN/failed" | sort -u >"$RUN/reached"
-comm -23 "$RUN/contained" "$RUN/reached" >"$RUN/missed"
-places <"$RUN/missed" | sort
+# dispatcher.sh says whether this kernel has one to join.
+comm -23 "$RUN/contained" "$RUN/reached" | places | grep -v component_bpf__ | sort >"$RUN/missed"
+cat "$RUN/missed"
 missed=$(wc -l <"$RUN/missed")
 say "$(wc -l <"$RUN/failed") failures; $(comm -12 "$RUN/contained" "$RUN/reached" | wc -l) of $(wc -l <"$RUN/contained") places of the programs"
-# The few that are left are calls the compiler has doubled.
-[ -n "$DEEP" ] || [ "$missed" -le 12 ] || fail "$missed places are not reached"
+# The few that are left are of domain-based services, which this test has none
+# of, and calls the compiler has doubled.
+[ -n "$DEEP" ] || [ "$missed" -le 14 ] || fail "$missed places are not reached"
