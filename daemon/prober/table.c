@@ -264,9 +264,10 @@ int table_set_service(struct prober *prober,
 					    old ? old->domain : NULL);
 		if (old)
 			old->domain = NULL;
-		if (!service->domain)
-			control_note(prober, "no memory to resolve %s",
-				     row->domain);
+		if (!service->domain) {
+			free_service(prober, service);
+			return -ENOMEM;
+		}
 	}
 	free_service(prober, old);
 	table->services[row->slot] = service;
