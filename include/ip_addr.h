@@ -61,4 +61,28 @@ ip_addr_equal(const union ip_addr *a, const union ip_addr *b)
 	return ((a->d[0] ^ b->d[0]) | (a->d[1] ^ b->d[1])) == 0;
 }
 
+/* ---- what an address is good for (not for the packet path) -------------- */
+
+/* ::, and all of 0.0.0.0/8: "this host", no address of a machine. */
+static inline int ip_addr_is_unspecified(const union ip_addr *addr)
+{
+	return ip_addr_is_v4(addr) ? addr->b[12] == 0 :
+				     (addr->d[0] | addr->d[1]) == 0;
+}
+
+/* 127.0.0.0/8 and ::1: another machine on each node. */
+static inline int ip_addr_is_loopback(const union ip_addr *addr)
+{
+	static const union ip_addr one = { .b = { [15] = 1 } };
+
+	return ip_addr_is_v4(addr) ? addr->b[12] == 127 :
+				     ip_addr_equal(addr, &one);
+}
+
+/* 224.0.0.0/3 (multicast, reserved, broadcast) and ff00::/8. */
+static inline int ip_addr_is_multicast(const union ip_addr *addr)
+{
+	return ip_addr_is_v4(addr) ? addr->b[12] >= 224 : addr->b[0] == 0xff;
+}
+
 #endif

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 #include "bpf/component.skel.h"
+#include "util/privileges.h"
 
 /* Pins looked at: libxdp has at most 10 members in a dispatcher. */
 #define PINS_MAX 32
@@ -179,7 +180,7 @@ static int refuse(struct config_error *e, int err, const char *name)
 {
 	const char *remedy = "";
 
-	if (err == -EPERM && geteuid() == 0)
+	if (err == -EPERM && !privileges_have_admin())
 		remedy = "; CAP_SYS_ADMIN is needed, which sluiced gives up unless an interface has a dispatcher when it starts: restart it";
 	snprintf(e->text, sizeof(e->text),
 		 "interface %s: cannot join libxdp's dispatcher: %s%s%s%s", name,

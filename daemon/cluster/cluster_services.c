@@ -15,14 +15,6 @@ static int by_entity(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* 127.0.0.0/8 and ::1 are another machine on each node. */
-static bool is_internal(const union ip_addr *addr)
-{
-	static const union ip_addr loopback6 = { .b = { [15] = 1 } };
-
-	return ip_addr_is_v4(addr) ? addr->b[12] == 127 : ip_addr_equal(addr, &loopback6);
-}
-
 static void convert(const struct config_service *from, struct cluster_service *to)
 {
 	memset(to, 0, sizeof(*to));
@@ -30,7 +22,7 @@ static void convert(const struct config_service *from, struct cluster_service *t
 	to->node.entity = from->entity;
 	to->node.flags = NODE_SERVICE_READY;
 	to->addr = from->addr;
-	if (is_internal(&from->addr))
+	if (ip_addr_is_loopback(&from->addr))
 		to->node.flags |= NODE_SERVICE_INTERNAL;
 	/* Without an address there is no path to look at yet. */
 	if (from->path_monitor && !config_unresolved(from))

@@ -153,12 +153,9 @@ int config_check_monitors(struct config_reader *reader)
 /* NULL, or why ADDR cannot be one machine's address. */
 static const char *addr_problem(const union ip_addr *addr)
 {
-	static const union ip_addr any;
-	bool v4 = ip_addr_is_v4(addr);
-
-	if (ip_addr_equal(addr, &any) || (v4 && addr->b[12] == 0))
+	if (ip_addr_is_unspecified(addr))
 		return "the unspecified address is not one of a machine";
-	if (v4 ? addr->b[12] >= 224 : addr->b[0] == 0xff)
+	if (ip_addr_is_multicast(addr))
 		return "a multicast or reserved address is not one of a machine";
 	return NULL;
 }
@@ -224,14 +221,11 @@ const char *config_address_problem(const struct config *config,
 				   const struct config_service *s,
 				   const union ip_addr *addr)
 {
-	static const union ip_addr loopback6 = { .b = { [15] = 1 } };
-	bool v4 = ip_addr_is_v4(addr);
-
-	if (v4 != (s->family == 4))
+	if (ip_addr_is_v4(addr) != (s->family == 4))
 		return "it is not of the family asked for";
 	if (addr_problem(addr))
 		return addr_problem(addr);
-	if (v4 ? addr->b[12] == 127 : ip_addr_equal(addr, &loopback6))
+	if (ip_addr_is_loopback(addr))
 		return "a loopback address is another machine on each node";
 	for (size_t i = 0; i < config->n_vservers; i++)
 		if (ip_addr_equal(&config->vservers[i].addr, addr))

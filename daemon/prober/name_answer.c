@@ -20,13 +20,8 @@ struct choice {
 
 static bool is_usable(const union ip_addr *addr)
 {
-	static const union ip_addr any, loopback6 = { .b = { [15] = 1 } };
-
-	if (ip_addr_is_v4(addr))
-		return addr->b[12] != 0 && addr->b[12] != 127 &&
-		       addr->b[12] < 224;
-	return !ip_addr_equal(addr, &any) && !ip_addr_equal(addr, &loopback6) &&
-	       addr->b[0] != 0xff;
+	return !ip_addr_is_unspecified(addr) && !ip_addr_is_loopback(addr) &&
+	       !ip_addr_is_multicast(addr);
 }
 
 static void consider(struct choice *c, const union ip_addr *addr, int ttl_s)

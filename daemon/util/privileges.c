@@ -66,6 +66,17 @@ out:
 	return err;
 }
 
+bool privileges_have_admin(void)
+{
+	cap_flag_value_t has = CAP_CLEAR;
+	cap_t now = cap_get_proc();
+
+	if (now)
+		cap_get_flag(now, CAP_SYS_ADMIN, CAP_EFFECTIVE, &has);
+	cap_free(now);
+	return has == CAP_SET;
+}
+
 const char *privileges_text(void)
 {
 	static char text[256];

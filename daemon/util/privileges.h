@@ -14,6 +14,9 @@
  * CAP_SYS_ADMIN, which opening BPF programs by number takes. 0 or -errno. */
 int privileges_drop(bool with_admin);
 
+/* Whether it has CAP_SYS_ADMIN now. */
+bool privileges_have_admin(void);
+
 /* Names of the effective capabilities, for logs; a static buffer. */
 const char *privileges_text(void);
 

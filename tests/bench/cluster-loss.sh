@@ -21,7 +21,10 @@ until_true 60 same_view "$ids" "${names% }" || fail "no view of all nodes"
 trace_start
 view=$(shown 0 .view)
 for ((i = 0; i < N; i++)); do loss "$i" in "$PERCENT"; done
-sleep "$DURATION" # the measurement, not a wait for a condition
+# For so long, if the node lives.
+rc=0
+timeout "$DURATION" tail -f /dev/null --pid="${NODE_PID[0]}" || rc=$?
+[ $rc = 124 ] || fail "n0 ended"
 changes=$(($(shown 0 .view) - view))
 measured=$(shown 0 '[.nodes[].loss_permille // empty] | add / length')
 trace_stop

@@ -250,16 +250,15 @@ one_prober_each() {
 # window that begins anew while two probe: hand-over is not instant. Fails if
 # no such window comes within SECONDS.
 wait_one_prober_each() {
-	local end=$(($(now_ms) + $1 * 1000)) from rc
-	from=$(($(log_lines) + 1))
-	while :; do
-		rc=0
-		one_prober_each "$from" || rc=$?
-		[ $rc = 0 ] && return 0
-		[ $rc = 2 ] && from=$(($(log_lines) + 1))
-		[ "$(now_ms)" -lt "$end" ] || return 1
-		sleep 0.05
-	done
+	WINDOW=$(($(log_lines) + 1))
+	until_true "$1" one_prober_in_window
+}
+
+one_prober_in_window() {
+	local rc=0
+	one_prober_each "$WINDOW" || rc=$?
+	[ $rc != 2 ] || WINDOW=$(($(log_lines) + 1))
+	return $rc
 }
 
 # Addresses that probed anything since line FROM, without node NOT's.

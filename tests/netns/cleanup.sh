@@ -3,9 +3,8 @@
 # The demo leaves nothing behind, also when it is interrupted: no namespace, no
 # process, no mount, no directory, no BPF program.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
-PATH=$PATH:/usr/sbin:/sbin
-[ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
+. "$(dirname "$0")/../lib/netns.sh"
+[ "$(id -u)" = 0 ] || skip "needs root"
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
@@ -16,15 +15,13 @@ left_behind() {
 	ls -d "/tmp/sluice-demo-$1".*
 }
 
+steady_or_gone() { grep ' steady' "$out" || [ ! -e "/proc/$pid" ]; }
+
 for signal in INT TERM; do
 	# A shell starts background commands with SIGINT ignored, for good.
-	env --default-signal=INT setsid "$root/scripts/demo" >"$out" 2>&1 &
+	env --default-signal=INT setsid "$ROOT/scripts/demo" >"$out" 2>&1 &
 	pid=$!
-	for ((i = 0; i < 600; i++)); do
-		grep -q ' steady' "$out" && break
-		[ -e /proc/$pid ] || break
-		sleep 0.1
-	done
+	until_true 60 steady_or_gone
 	grep -q ' steady' "$out" || { cat "$out"; echo "the demo does not come to its traffic"; exit 1; }
 	kill -s $signal -- "-$pid"
 	rc=0

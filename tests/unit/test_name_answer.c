@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -95,10 +96,34 @@ static void test_choice(void **state)
 	}
 }
 
+/* Nothing is taken from a reply that ends early, wherever that is. The copy is
+ * as long as it says, so that sanitizers see a byte too many. */
+static void test_cut_anywhere(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t len = 0; rows[i].n > 0 && len < rows[i].len; len++) {
+			union ip_addr none = { .w = { 0 } }, addr = none;
+			uint8_t *cut = malloc(len ? len : 1);
+			uint32_t ttl_s = 0;
+
+			assert_non_null(cut);
+			memcpy(cut, rows[i].reply, len);
+			assert_int_equal(name_answer_choose(cut, len,
+							    rows[i].family,
+							    &none, &addr,
+							    &ttl_s), -1);
+			assert_true(ip_addr_equal(&addr, &none));
+			assert_int_equal(ttl_s, 0);
+			free(cut);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_cut_anywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
