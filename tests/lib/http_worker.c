@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 #include "pattern.h"
+
+#define TOLD_MAX 20
 
 static struct load_phase *current_phase(struct http_worker *w)
 {
@@ -49,10 +52,38 @@ static void pause_until(struct http_worker *w, uint64_t now_us)
 		     (w->pause_us ? (uint64_t)random() % w->pause_us : 0);
 }
 
+/* Describes the first few failures, so that whoever finds one can look for
+ * that connection in logs and captures. */
+static void tell(struct http_worker *w, const struct load_phase *phase,
+		 enum load_error error, uint64_t now_us)
+{
+	static const char *const states[] = {
+		[HTTP_IDLE] = "idle",	    [HTTP_CONNECTING] = "connecting",
+		[HTTP_SENDING] = "sending", [HTTP_HEADER] = "header",
+		[HTTP_BODY] = "body",	    [HTTP_ENDING] = "ending",
+	};
+	struct sockaddr_storage local = { 0 };
+	socklen_t len = sizeof(local);
+	char from[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
+
+	if (w->shared->told++ >= TOLD_MAX)
+		return;
+	if (w->fd >= 0 && !getsockname(w->fd, (void *)&local, &len))
+		getnameinfo((void *)&local, len, from, sizeof(from), port,
+			    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	fprintf(stderr,
+		"%lu.%03lu s, phase %s: %s in state %s, %lu ms after its start: %s port %s to %s, back end %s, %lu of %lu bytes\n",
+		now_us / 1000000, now_us / 1000 % 1000, phase->name,
+		load_error_name(error), states[w->state],
+		(now_us - w->start_us) / 1000, from, port, w->target->host,
+		*w->backend ? w->backend : "?", w->body_at, w->body_len);
+}
+
 static void fail(struct http_worker *w, enum load_error error, uint64_t now_us)
 {
 	bool connected = w->state != HTTP_CONNECTING;
 
+	tell(w, w->phase, error, now_us);
 	w->phase->failed++;
 	w->phase->errors[error]++;
 	if (connected)
@@ -167,6 +198,7 @@ static void begin_request(struct http_worker *w, uint64_t now_us)
 	w->phase = current_phase(w);
 	w->phase->sent++;
 	w->start_us = now_us;
+	w->body_at = w->body_len = 0;
 	if (w->fd >= 0) {
 		begin_sending(w, now_us);
 		return;
@@ -322,6 +354,7 @@ void http_worker_event(struct http_worker *w, uint32_t events, uint64_t now_us)
 
 		phase->broken++;
 		phase->errors[LOAD_ERR_IDLE]++;
+		tell(w, phase, LOAD_ERR_IDLE, now_us);
 		http_worker_close(w);
 	} else if (w->state == HTTP_CONNECTING) {
 		connected(w, now_us);

@@ -23,6 +23,9 @@ load_start() {
 	# Of an earlier run by the same name: its counts are not this one's.
 	rm -f "$RUN/$name.status"
 	mkfifo "$RUN/$name.ctl"
+	# An emulated machine may stand still for longer than a connection is
+	# given on a real one.
+	[[ $name = udp* ]] || set -- --timeout-ms $((10000 * TIME_SCALE)) "$@"
 	nsenter --net="/var/run/netns/$CLIENT" -- "$(load_tool "$name")" run \
 		--control "$RUN/$name.ctl" --status "$RUN/$name.status" \
 		--output "$RUN/$name.json" "$@" >"$RUN/$name.log" 2>&1 </dev/null &

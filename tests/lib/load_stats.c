@@ -5,6 +5,7 @@
  */
 #include "load_stats.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char *const error_names[] = {
@@ -12,6 +13,12 @@ static const char *const error_names[] = {
 	LOAD_ERRORS(LOAD_ERROR_X)
 #undef LOAD_ERROR_X
 };
+
+const char *load_error_name(enum load_error error)
+{
+	assert(error < LOAD_ERR_MAX);
+	return error_names[error];
+}
 
 static unsigned int hist_slot(uint64_t us)
 {

@@ -29,6 +29,9 @@ enum load_error {
 		LOAD_ERR_MAX
 };
 
+/* As it stands in the output. */
+const char *load_error_name(enum load_error error);
+
 #define LOAD_BACKENDS_MAX 16
 /* Latency histogram: 32 steps per power of two of microseconds. */
 #define LOAD_HIST 1024

@@ -9,11 +9,17 @@ MODE=nat QUEUES=2
 . "$(dirname "$0")/../lib/scenario.sh"
 BIG=100 SHORT=20 LONG=20 UDP_RATE=2000
 scenario_up
-scenario_web
-scenario_udp
-
-scenario_phase swap
 swaps() { cli -j datapath show | jq .swaps; }
+
+# Numbered datagrams alone, which fill no ring: what is missing, a swap lost.
+scenario_udp
+scenario_phase swap-alone
+fault_swap 40
+load_more udp 300
+
+scenario_phase between
+scenario_web
+scenario_phase swap
 before=$(swaps)
 end=$(($(now_ms) + ${SWAP_SECONDS:-240} * 1000))
 done_n=0
@@ -39,7 +45,7 @@ load_stop udp || true
 scenario_phase ending
 load_table udp
 load_sound web
-for p in swap exchange; do scenario_lost_at_most $p 0; done
+for p in swap-alone swap exchange; do scenario_lost_at_most $p 0; done
 
 # What is pinned, attached and shown is one program, and no old one stays.
 running=$(cli -j datapath show | jq .program.id)
