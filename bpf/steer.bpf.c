@@ -325,8 +325,6 @@ static __always_inline int steer_parse(struct xdp_md *ctx, struct pkt *pkt,
 			return PASS(ARP);
 		if (parsed != PARSE_OK)
 			return PASS(OTHER);
-		if (pkt->flags & PKT_V6 ? !have_v6 : !have_v4)
-			return PASS(OTHER);
 		kind = steer_kind(pkt, ret_index);
 		if (likely(kind != VIP_TUNNEL) || depth)
 			break;

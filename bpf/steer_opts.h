@@ -18,8 +18,4 @@ const volatile __u32 toeplitz[TOEPLITZ_TABLE_LEN] = {};
  * minus one. The loader sets both. */
 const volatile __u32 flow_mask = FLOW_SETS_DEFAULT - 1;
 
-/* Families that are served: a family without vservers is passed on unread. */
-const volatile __u8 have_v4 = 1;
-const volatile __u8 have_v6 = 1;
-
 #endif

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Loads the XDP program in every combination of its options and prints what
- * the verifier of the running kernel says of each, one line per combination:
+ * Loads the BPF programs, the XDP program with tables of several sizes (all
+ * that its options change), and prints what the verifier of the running kernel
+ * says of each, one line per program and option:
  *
  *   PROGRAM OPTIONS INSTRUCTIONS STACK      (tab between, stack in bytes)
  *
  * Instructions are those the verifier walked through (its budget is one
  * million); the stack is the largest frame of a function.
- * Exit 1 with the end of the verifier's log if a combination does not load.
+ * Exit 1 with the end of the verifier's log if one does not load.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,13 +16,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ip_addr.h" /* the skeletons have such fields */
+
+#include "bpf/component.skel.h"
+#include "bpf/probe.skel.h"
 #include "bpf/steer.skel.h"
 #include "hash.h"
+#include "limits.h"
 
 #define LOG_SIZE (16 << 20)
 
 /* Microsoft's published key would do as well: contents do not matter. */
 static const __u8 key[40] = { 0x6d, 0x5a, 0x56, 0xda };
+
+static _Noreturn void die(const char *what, const char *which)
+{
+	fprintf(stderr, "tool_budget: %s %s\n", what, which);
+	exit(1);
+}
 
 /* "stack depth A+B+…" has one number per subprogram; chains of calls are bound
  * by the kernel itself (it refuses more than 512), the largest frame is what a
@@ -46,56 +58,94 @@ static unsigned int stack_deepest(const char *log)
 	}
 }
 
-static int measure(bool v4, bool v6, unsigned int sets, char *log)
+static void print(const char *program, const char *options, int fd,
+		  const char *log)
 {
 	struct bpf_prog_info info = {};
-	struct steer_bpf *skel;
 	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		die("no information of", program);
+	printf("%s\t%s\t%u\t%u\n", program, options, info.verified_insns,
+	       stack_deepest(log));
+}
+
+/* Loads OBJECT, whose only program is PROG; prints what became of it. */
+static int measure(struct bpf_object *object, struct bpf_program *prog,
+		   const char *name, const char *options)
+{
+	static char log[LOG_SIZE];
+	size_t n;
 	int err;
 
-	skel = steer_bpf__open();
-	if (!skel) {
-		fprintf(stderr, "cannot open the object\n");
-		return -1;
-	}
-	skel->rodata->have_v4 = v4;
-	skel->rodata->have_v6 = v6;
-	skel->rodata->flow_mask = sets - 1;
-	toeplitz_tables_build(key, (__u32 *)skel->rodata->toeplitz);
-	bpf_map__set_max_entries(skel->maps.flows, sets);
 	log[0] = '\0';
-	bpf_program__set_log_buf(skel->progs.steer, log, LOG_SIZE);
-	bpf_program__set_log_level(skel->progs.steer, 4);
-	err = steer_bpf__load(skel);
-	if (err) {
-		size_t n = strlen(log);
-
-		fprintf(stderr, "steer v4=%d v6=%d: does not load: %s\n%s\n",
-			v4, v6, strerror(-err),
-			log + (n > 2000 ? n - 2000 : 0));
-		goto out;
+	bpf_program__set_log_buf(prog, log, sizeof(log));
+	bpf_program__set_log_level(prog, 4);
+	err = bpf_object__load(object);
+	if (!err) {
+		print(name, options, bpf_program__fd(prog), log);
+		return 0;
 	}
-	err = bpf_obj_get_info_by_fd(bpf_program__fd(skel->progs.steer),
-				      &info, &len);
-	if (err)
-		goto out;
-	printf("steer\tv4=%d,v6=%d\t%u\t%u\n", v4, v6, info.verified_insns,
-	       stack_deepest(log));
-out:
+	n = strlen(log);
+	fprintf(stderr, "%s %s: does not load: %s\n%s\n", name, options,
+		strerror(-err), log + (n > 2000 ? n - 2000 : 0));
+	return -1;
+}
+
+static int measure_steer(unsigned int sets_log2)
+{
+	struct steer_bpf *skel = steer_bpf__open();
+	char options[32];
+	int err;
+
+	if (!skel)
+		die("cannot open", "steer");
+	skel->rodata->flow_mask = (1u << sets_log2) - 1;
+	toeplitz_tables_build(key, (__u32 *)skel->rodata->toeplitz);
+	bpf_map__set_max_entries(skel->maps.flows, 1u << sets_log2);
+	/* As the loader has it. */
+	bpf_program__set_expected_attach_type(skel->progs.steer, 0);
+	snprintf(options, sizeof(options), "flow_sets=2^%u", sets_log2);
+	err = measure(skel->obj, skel->progs.steer, "steer", options);
 	steer_bpf__destroy(skel);
+	return err;
+}
+
+static int measure_component(void)
+{
+	struct component_bpf *skel = component_bpf__open();
+	int err;
+
+	if (!skel)
+		die("cannot open", "component");
+	err = measure(skel->obj, skel->progs.sluice, "component", "-");
+	component_bpf__destroy(skel);
+	return err;
+}
+
+static int measure_probe(void)
+{
+	struct probe_bpf *skel = probe_bpf__open();
+	int err;
+
+	if (!skel)
+		die("cannot open", "probe");
+	err = measure(skel->obj, skel->progs.probe_out, "probe", "-");
+	probe_bpf__destroy(skel);
 	return err;
 }
 
 int main(void)
 {
-	char *log = malloc(LOG_SIZE);
+	/* The smallest table, the default, and what the guests' memory has
+	 * room for. */
+	static const unsigned int sets_log2[] = { FLOW_SETS_LOG2_MIN, 18, 20 };
 	int err = 0;
 
-	if (!log)
-		return 1;
 	libbpf_set_print(NULL);
-	for (int families = 1; families <= 3; families++)
-		err |= measure(families & 1, families & 2, 1024, log);
-	free(log);
+	for (size_t i = 0; i < sizeof(sets_log2) / sizeof(*sets_log2); i++)
+		err |= measure_steer(sets_log2[i]);
+	err |= measure_component();
+	err |= measure_probe();
 	return err ? 1 : 0;
 }
