@@ -26,9 +26,7 @@ static bool status_of(struct clustering *c, uint64_t entity, struct cluster_stat
 	*ret = (struct cluster_state){
 		.entity = entity,
 		.observed = s.observed,
-		.response_us = s.response_us,
-		.load = s.load,
-		.load_over = s.load_over,
+		.metrics = s.metrics,
 		.unresolved = s.unresolved,
 		.has_address = s.by_name && !s.unresolved,
 		.address = s.addr,
@@ -66,7 +64,7 @@ static void on_publish(void *ctx, const struct cluster_state *state)
 	    !c->ops.is_at(c->ops.ctx, state->entity, &state->address, state->ttl_s))
 		return;
 	health_set_remote(c->health, state->entity, (enum health_observed)state->observed,
-			  state->reason, state->response_us, state->load, state->load_over);
+			  state->reason, &state->metrics);
 }
 
 static const struct cluster_ops cluster_ops = {

@@ -103,11 +103,11 @@ static void on_state(void *ctx, const struct health_event *event)
 	health_api_event(event);
 }
 
-static void on_slow_start(void *ctx, uint64_t entity, uint16_t scale)
+static void on_weight_scale(void *ctx, uint64_t entity, uint16_t scale)
 {
 	struct daemon *d = ctx;
 
-	if (!publish_service_slow_start(d->publish, entity, scale))
+	if (!publish_service_weight(d->publish, entity, scale))
 		uv_timer_start(&d->flush, on_flush, 0, 0);
 }
 
@@ -171,7 +171,7 @@ static bool on_passive(void *ctx, uint64_t entity, struct health_passive *ret)
 
 static const struct health_ops health_ops = {
 	.state_changed = on_state,
-	.slow_start = on_slow_start,
+	.weight_scale = on_weight_scale,
 	.response = on_response,
 	.load = on_load,
 	.resolved = on_resolved,

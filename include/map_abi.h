@@ -136,7 +136,7 @@ struct service {
 	__be16 port;
 	__u8 state;	   /* enum svc_state: takes new flows only if SVC_UP */
 	__u8 pad0;
-	__u16 slow_start;  /* 1..256: share of its weight in 1/256; 256: all */
+	__u16 weight_scale; /* 1..256: share of its weight it takes, in 1/256 */
 	__u16 pad1;
 	__u64 entity;	   /* cluster-wide unique id, never reused */
 	__u32 conns_max;   /* 0: no limit */

@@ -226,7 +226,7 @@ static void commit_services(struct publish *p, publish_state_of *state_of,
 			       sizeof(struct svc_load));
 			s->addr = c->addr;
 			s->port = htons(c->port);
-			s->slow_start = 256;
+			s->weight_scale = 256;
 			memcpy(s->name, c->name, sizeof(s->name));
 			/* Only now would a restarted daemon believe it. */
 			STORE(s->entity, c->entity);
@@ -275,7 +275,7 @@ static void build_table(struct publish *p, struct plan *plan,
 		up[n].entity = member->service->entity;
 		up[n].value = id;
 		up[n].weight = (uint32_t)member->weight *
-			       p->maps->services[id].slow_start;
+			       p->maps->services[id].weight_scale;
 		n += up[n].weight > 0;
 	}
 	t->up = n;
@@ -479,8 +479,7 @@ int publish_service_state(struct publish *p, uint64_t entity,
 	return 0;
 }
 
-int publish_service_slow_start(struct publish *p, uint64_t entity,
-			       uint16_t scale)
+int publish_service_weight(struct publish *p, uint64_t entity, uint16_t scale)
 {
 	struct service *s;
 	uint32_t i;
@@ -490,9 +489,9 @@ int publish_service_slow_start(struct publish *p, uint64_t entity,
 		return err;
 	scale = scale < 1 ? 1 : scale > 256 ? 256 : scale;
 	/* The table follows in steps of 1/16: rebuilding moves some sources. */
-	if ((s->slow_start + 15) / 16 != (scale + 15) / 16)
+	if ((s->weight_scale + 15) / 16 != (scale + 15) / 16)
 		mark(p, i);
-	STORE(s->slow_start, scale);
+	STORE(s->weight_scale, scale);
 	return 0;
 }
 

@@ -52,8 +52,9 @@ void publish_commit(struct publish *publish, publish_state_of *state_of,
  * service's words at once; tables follow with publish_flush(). */
 int publish_service_state(struct publish *publish, uint64_t entity,
 			  enum svc_state state);
-int publish_service_slow_start(struct publish *publish, uint64_t entity,
-			       uint16_t scale);
+/* SCALE: 1..256, as struct service's weight_scale. */
+int publish_service_weight(struct publish *publish, uint64_t entity,
+			   uint16_t scale);
 int publish_service_response(struct publish *publish, uint64_t entity,
 			     uint32_t response_us);
 int publish_service_load(struct publish *publish, uint64_t entity,

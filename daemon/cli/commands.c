@@ -131,6 +131,7 @@ static const struct cli_column service_detail_columns[] = {
 	{ "resets", "resets", CLI_TEXT },
 	{ "response time", "response_us", CLI_US },
 	{ "load", "load", CLI_TEXT },
+	{ "weight, %", "weight_percent", CLI_TEXT },
 	{ "packets", "packets", CLI_TEXT },
 	{ "bytes", "bytes", CLI_BYTES },
 	{ "vservers", "vservers", CLI_TEXT },

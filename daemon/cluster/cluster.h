@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
+#include "health/health.h"
 #include "ip_addr.h"
 #include "limits.h"
 
@@ -28,9 +29,7 @@ struct cluster_state {
 	uint64_t entity;
 	uint8_t observed;      /* enum health_observed */
 	const char *reason;    /* one line; valid during the call, may be NULL */
-	uint32_t response_us;  /* 0: not known */
-	uint32_t load;
-	bool load_over;
+	struct health_metrics metrics;
 	bool unresolved;       /* domain-based service: no address so far */
 	bool has_address;      /* domain-based service: what it resolved to */
 	union ip_addr address;

@@ -34,6 +34,10 @@ static void convert(const struct config_service *from, struct cluster_service *t
 	for (size_t i = 0; i < from->n_bindings && to->node.key == 0; i++)
 		if (from->bindings[i].monitor->response_time)
 			to->node.key = from->bindings[i].monitor->entity;
+	/* Weights matter to most methods. */
+	for (size_t i = 0; i < from->n_bindings; i++)
+		if (from->bindings[i].monitor->weight_metric)
+			to->node.flags |= NODE_SERVICE_USE_LOAD;
 }
 
 int cluster_services_make(const struct config *config, struct cluster_services *ret)

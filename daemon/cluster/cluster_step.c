@@ -30,9 +30,10 @@ static struct service_state from_health(const struct cluster_state *s)
 		.reason = s->unresolved			  ? STATE_REASON_RESOLVE :
 			  s->observed == HEALTH_UNKNOWN ? STATE_REASON_NONE :
 							  STATE_REASON_PROBE,
-		.flags = s->load_over ? STATE_LOAD_OVER : 0,
-		.response_us = s->response_us,
-		.load = s->load,
+		.flags = s->metrics.load_over ? STATE_LOAD_OVER : 0,
+		.response_us = s->metrics.response_us,
+		.load = s->metrics.load,
+		.rr_weight = s->metrics.weight_percent < 100 ? s->metrics.weight_percent : 0,
 	};
 
 	_Static_assert((int)HEALTH_UP == SVC_UP && (int)HEALTH_DOWN == SVC_DOWN &&
@@ -179,9 +180,14 @@ static void publish(struct cluster *c, const struct node_publish *p)
 		.entity = p->entity,
 		.observed = observed_of(p->state),
 		.reason = reason,
-		.response_us = r->response_us,
-		.load = r->load,
-		.load_over = r->flags & STATE_LOAD_OVER,
+		.metrics = {
+			.response_us = r->response_us,
+			.load = r->load,
+			.load_over = r->flags & STATE_LOAD_OVER,
+			/* Zero, or what nobody sends: all of it. */
+			.weight_percent = r->rr_weight && r->rr_weight < 100 ?
+						  r->rr_weight : 100,
+		},
 		.has_address = !ip_addr_equal(&r->addr, &none),
 		.address = r->addr,
 		.ttl_s = r->ttl_s,

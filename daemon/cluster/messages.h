@@ -160,7 +160,8 @@ struct service_state {
 	uint8_t mac[6];
 	uint16_t vlan;	    /* 0: none */
 	uint16_t mss;	    /* 0: not known */
-	uint16_t rr_weight; /* round-robin contribution */
+	uint16_t rr_weight; /* round-robin contribution: per cent of its
+			     * weight that the service takes; 0: all of it */
 	uint32_t ttl_s;	    /* of the address, domain-based services */
 	uint32_t response_us;
 	uint32_t load;

@@ -88,6 +88,7 @@ struct config_monitor {
 	char *script;		      /* executable, absolute */
 	char **script_args;	      /* NULL-terminated */
 	char *load_metric;	      /* key in the reply's "key value" lines */
+	char *weight_metric;	      /* key of its share of weight; NULL: none */
 	uint32_t load_max;	      /* over it: the threshold flag */
 	uint32_t inline_window_ms;    /* 10000 */
 	uint32_t inline_failures;     /* attempts unanswered or reset */

@@ -228,6 +228,10 @@ static const struct config_key monitor_keys[] = {
 	  HELP("its arguments, after address and port") },
 	STRING("metric", config_monitor, load_metric, 1, 64, .types = M(LOAD),
 	       REQUIRED, HELP("key of the \"key value\" line that is read")),
+	STRING("weight_metric", config_monitor, weight_metric, 1, 64,
+	       .types = M(LOAD),
+	       HELP("key of a second line: 1 to 100, the share of its weight, "
+		    "in per cent, that the server takes of new flows")),
 	NUMBER("load_max", config_monitor, load_max, 0, UINT32_MAX, 0,
 	       .types = M(LOAD),
 	       HELP("more than this: overloaded; 0: no limit")),

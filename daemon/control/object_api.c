@@ -172,10 +172,11 @@ static void add_health(const struct apply *a, struct json_object *o,
 	json_add_str(o, "observed", health_observed_name(status.observed));
 	json_add_str(o, "reason", status.reason);
 	json_add_int(o, "since_s", status.since_s);
-	if (status.response_us)
-		json_add_int(o, "response_us", status.response_us);
-	if (status.load)
-		json_add_int(o, "load", status.load);
+	if (status.metrics.response_us)
+		json_add_int(o, "response_us", status.metrics.response_us);
+	if (status.metrics.load)
+		json_add_int(o, "load", status.metrics.load);
+	json_add_int(o, "weight_percent", status.metrics.weight_percent);
 	json_add_int(o, "slow_start", status.slow_start);
 	json_add_int(o, "changes", status.changes);
 }

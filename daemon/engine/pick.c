@@ -70,7 +70,7 @@ bool pick_takes(const struct pick *p, uint32_t service)
 /* Weight with slow start, in 1/256; at least 1. */
 static uint64_t weight_of(const struct pick *p, const struct member *m)
 {
-	uint32_t share = p->t.services[m->service].slow_start;
+	uint32_t share = p->t.services[m->service].weight_scale;
 
 	if (!share || share > 256)
 		share = 256;

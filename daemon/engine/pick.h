@@ -5,7 +5,8 @@
  * knows no packets and writes no shared memory.
  *
  * A service takes a flow if it is UP and below its connection limit. Slow
- * start multiplies its weight by slow_start/256 in the methods that weigh.
+ * start, and what a load monitor reads, multiply its weight by weight_scale/256
+ * in the methods that weigh.
  * Vservers of more than PICK_SCAN_MAX members are not scanned for each flow:
  * weighted round robin walks the vserver's look-up table, the "least" methods
  * look at PICK_SAMPLES random members (power of choices, Mitzenmacher 2001).

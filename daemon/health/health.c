@@ -3,6 +3,7 @@
  * Health inside the daemon, see health.h: life, and the one place where a
  * service's state changes (health_move()).
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,10 +48,20 @@ static void tell(struct health *health, const struct health_service *service,
 		.before = before,
 		.observed = service->fsm.observed,
 		.reason = service->reason ? service->reason : "",
-		.response_us = service->response_us,
+		.response_us = service->metrics.response_us,
 	};
 
 	health->ops.state_changed(health->ctx, &event);
+}
+
+void health_tell_weight(struct health *health, const struct health_service *s)
+{
+	uint32_t percent = s->metrics.weight_percent;
+	uint32_t scale = s->slow_scale * (percent ? percent : 100) / 100;
+
+	if (health->ops.weight_scale)
+		health->ops.weight_scale(health->ctx, s->entity,
+					 scale ? scale : 1);
 }
 
 /* Back in service: full weight at once would be a stampede on cold caches. One
@@ -60,12 +71,12 @@ static void begin_slow_start(struct health *health,
 			     enum svc_state before)
 {
 	if (service->fsm.state != SVC_UP || !service->slow_start_ms ||
-	    !health->ops.slow_start ||
+	    !health->ops.weight_scale ||
 	    (before != SVC_DOWN && before != SVC_OUT_OF_SERVICE))
 		return;
 	service->slow_scale = 1;
 	service->slow_ms = health_now_ms();
-	health->ops.slow_start(health->ctx, service->entity, 1);
+	health_tell_weight(health, service);
 }
 
 void health_move(struct health *health, struct health_service *service,
@@ -283,28 +294,25 @@ int health_set_owned(struct health *health, uint64_t entity, bool owned)
 
 /* Engines of this node choose by them, too. */
 static void set_remote_metrics(struct health *health, struct health_service *s,
-			       uint32_t response_us, uint32_t load,
-			       bool load_over)
+			       const struct health_metrics *new)
 {
-	bool other_load = s->load != load || s->load_over != load_over;
+	const struct health_metrics old = s->metrics;
 
-	if (s->response_us != response_us) {
-		s->response_us = response_us;
-		if (health->ops.response)
-			health->ops.response(health->ctx, s->entity,
-					     response_us);
-	}
-	if (!other_load)
-		return;
-	s->load = load;
-	s->load_over = load_over;
-	if (health->ops.load)
-		health->ops.load(health->ctx, s->entity, load, load_over);
+	assert(new->weight_percent >= 1 && new->weight_percent <= 100);
+	s->metrics = *new;
+	if (old.response_us != new->response_us && health->ops.response)
+		health->ops.response(health->ctx, s->entity, new->response_us);
+	if ((old.load != new->load || old.load_over != new->load_over) &&
+	    health->ops.load)
+		health->ops.load(health->ctx, s->entity, new->load,
+				 new->load_over);
+	if (old.weight_percent != new->weight_percent)
+		health_tell_weight(health, s);
 }
 
 int health_set_remote(struct health *health, uint64_t entity,
 		      enum health_observed observed, const char *reason,
-		      uint32_t response_us, uint32_t load, bool load_over)
+		      const struct health_metrics *metrics)
 {
 	struct health_service *s = health_table_find(health, entity);
 
@@ -312,7 +320,7 @@ int health_set_remote(struct health *health, uint64_t entity,
 		return -ENOENT;
 	if (s->owned || (s->unresolved && observed == HEALTH_UP))
 		return -EBUSY;
-	set_remote_metrics(health, s, response_us, load, load_over);
+	set_remote_metrics(health, s, metrics);
 	if (s->fsm.observed != observed) {
 		/* Its monitors' verdicts are not known here; if this node
 		 * takes over, what is DOWN must prove itself again. */
@@ -351,14 +359,14 @@ int health_status(const struct health *health, uint64_t entity,
 		.addr = s->addr,
 		.ttl_s = s->ttl_s,
 		.since_s = s->since_s,
-		.response_us = s->response_us,
-		.load = s->load,
-		.load_over = s->load_over,
+		.metrics = s->metrics,
 		.slow_start = s->slow_scale,
 		.changes = s->changes,
 	};
 	snprintf(ret->reason, sizeof(ret->reason), "%s",
 		 s->reason ? s->reason : "");
+	if (!ret->metrics.weight_percent)
+		ret->metrics.weight_percent = 100;
 	return 0;
 }
 

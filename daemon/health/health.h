@@ -64,9 +64,10 @@ struct health_ops {
 	 * once per change. Also called for each service that health_apply()
 	 * has added, with before == SVC_UNKNOWN. */
 	void (*state_changed)(void *ctx, const struct health_event *event);
-	/* Share of its weight a service takes, 1..256 (256: all of it); grows
-	 * over slow_start_ms after the service came up. May be NULL. */
-	void (*slow_start)(void *ctx, uint64_t entity, uint16_t scale);
+	/* Share of its weight a service takes, 1..256 (256: all of it): grows
+	 * over slow_start_ms after the service came up, to what the service
+	 * itself wants (weight_metric of load monitors). May be NULL. */
+	void (*weight_scale)(void *ctx, uint64_t entity, uint16_t scale);
 	/* Mean response time changed by 5 % or more. May be NULL. */
 	void (*response)(void *ctx, uint64_t entity, uint32_t response_us);
 	/* Custom load changed; over: above load_max. May be NULL. */
@@ -115,11 +116,19 @@ int health_set_probers(struct health *health, unsigned int n);
  * otherwise; losing ownership keeps the observed state. -ENOENT: unknown. */
 int health_set_owned(struct health *health, uint64_t entity, bool owned);
 
+/* What probes measure, beside the state. */
+struct health_metrics {
+	uint32_t response_us; /* mean over its monitors; 0: not known */
+	uint32_t load;
+	bool load_over;		/* above load_max */
+	uint8_t weight_percent; /* 1..100: share of its weight it wants */
+};
+
 /* Cluster: state learnt from the owner; ignored with -EBUSY while this node
  * probes the service itself, and UP while it has no address. */
 int health_set_remote(struct health *health, uint64_t entity,
 		      enum health_observed observed, const char *reason,
-		      uint32_t response_us, uint32_t load, bool load_over);
+		      const struct health_metrics *metrics);
 
 /* Operator's order, by name. 0, -ENOENT, -EINVAL. */
 int health_admin(struct health *health, const char *name,
@@ -136,9 +145,7 @@ struct health_status {
 	uint32_t ttl_s;		 /* of a resolved address */
 	char reason[HEALTH_REASON_LEN];
 	int64_t since_s;      /* wall clock: last change of state */
-	uint32_t response_us; /* mean over its monitors; 0: not known */
-	uint32_t load;
-	bool load_over;
+	struct health_metrics metrics;
 	uint16_t slow_start;  /* 1..256 */
 	uint64_t changes;     /* of state, since the daemon knows the service */
 };

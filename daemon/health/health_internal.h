@@ -58,14 +58,15 @@ struct health_service {
 	bool fresh, was_enabled; /* while a configuration is applied */
 	enum svc_state before;	 /* … */
 	bool graceful;	      /* draining: until its flows are gone */
-	bool load_over;
 	uint16_t slow_scale;  /* 256: not starting slowly */
 	uint64_t slow_ms;     /* when the slow start began */
 	uint64_t drain_ms;    /* deadline of draining; 0: none */
 	char *reason;	      /* from malloc, NULL: none */
 	int64_t since_s;
 	uint64_t changes;
-	uint32_t response_us, load; /* as last reported through ops */
+	/* As last reported through ops; weight_percent 0: not yet, so what an
+	 * earlier daemon said is in force. */
+	struct health_metrics metrics;
 	uint32_t n_bindings;
 	struct health_binding bindings[];
 };
@@ -225,6 +226,8 @@ uint64_t health_now_ms(void);
 void health_move(struct health *health, struct health_service *service,
 		 enum svc_admin admin, enum health_observed observed,
 		 const char *why);
+/* Reports the share of its weight that the service takes now. */
+void health_tell_weight(struct health *health, const struct health_service *s);
 
 /* After its row was put in place: logs and tells what is new. */
 void health_settle(struct health *health, struct health_service *service);

@@ -224,7 +224,8 @@ bool probe_wire_get_result(struct cursor *c, struct probe_wire_result *ret)
 #define MONITOR_STRINGS(X)                                                     \
 	X(http_method) X(http_path) X(http_host) X(http_codes) X(sni)          \
 	X(dns_query) X(dns_type) X(dns_answers) X(ftp_user) X(ftp_password)    \
-	X(ftp_path) X(script) X(load_metric)
+	X(ftp_path) X(script) X(load_metric)                  \
+	X(weight_metric)
 
 #define MONITOR_NUMBERS(X)                                                     \
 	X(interval_ms) X(timeout_ms) X(retries) X(success_retries)             \

@@ -28,7 +28,8 @@ struct status_row {
 	uint8_t verdict;
 	uint32_t passed, failed, discarded;
 	uint32_t load; /* load monitors; bit 31: over the limit */
-	uint64_t pad;
+	uint32_t weight_percent; /* load monitors: 1..100; 0: not told */
+	uint32_t pad;
 };
 
 _Static_assert(sizeof(struct status_row) == 64, "one cache line");

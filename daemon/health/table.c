@@ -308,9 +308,7 @@ static int build_service(struct health *health, const struct plan *plan,
 		s->drain_ms = old->drain_ms;
 		s->slow_scale = old->slow_scale;
 		s->slow_ms = old->slow_ms;
-		s->response_us = old->response_us;
-		s->load = old->load;
-		s->load_over = old->load_over;
+		s->metrics = old->metrics;
 		/* reason moves over when the plan is carried out */
 	} else if (restored) {
 		observed = restored->observed;

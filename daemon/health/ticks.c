@@ -48,7 +48,7 @@ static void slow_start(struct health *health, struct health_service *s,
 	if (scale == s->slow_scale)
 		return;
 	s->slow_scale = scale;
-	health->ops.slow_start(health->ctx, s->entity, scale);
+	health_tell_weight(health, s);
 }
 
 /* ---- inline monitors -------------------------------------------------- */
@@ -109,36 +109,58 @@ static uint32_t response_of(const struct health *health,
 	return n ? sum / n : 0;
 }
 
-static void sample(struct health *health, struct health_service *s)
+static void sample_loads(struct health *health, struct health_service *s)
 {
-	uint32_t us = response_of(health, s);
-	uint32_t off = us > s->response_us ? us - s->response_us :
-					     s->response_us - us;
+	struct health_metrics *m = &s->metrics;
+	uint32_t percent = 100;
+	bool known = true;
 
-	/* 5 %: what is not worth telling engines and other nodes. */
-	if (us && off && (uint64_t)off * 20 >= s->response_us) {
-		s->response_us = us;
-		if (health->ops.response)
-			health->ops.response(health->ctx, s->entity, us);
-	}
 	for (uint32_t i = 0; i < s->n_bindings; i++) {
 		const struct health_binding *b = &s->bindings[i];
+		const struct status_row *row =
+			&health->pool.status->row[b->row];
+		const struct config_monitor *c =
+			&health->table.monitors[b->monitor]->config;
 		uint32_t load;
 		bool over;
 
-		if (health->table.monitors[b->monitor]->config.type !=
-		    MONITOR_LOAD)
+		if (c->type != MONITOR_LOAD)
 			continue;
-		load = health->pool.status->row[b->row].load;
+		/* The most modest of several. A prober may write anything. */
+		if (row->weight_percent && row->weight_percent < percent)
+			percent = row->weight_percent;
+		else if (!row->weight_percent && c->weight_metric)
+			known = false;
+		load = row->load;
 		over = load & STATUS_LOAD_OVER;
 		load &= ~STATUS_LOAD_OVER;
-		if (load == s->load && over == s->load_over)
+		if (load == m->load && over == m->load_over)
 			continue;
-		s->load = load;
-		s->load_over = over;
+		m->load = load;
+		m->load_over = over;
 		if (health->ops.load)
 			health->ops.load(health->ctx, s->entity, load, over);
 	}
+	if (!known || percent == m->weight_percent)
+		return;
+	m->weight_percent = percent;
+	health_tell_weight(health, s);
+}
+
+static void sample(struct health *health, struct health_service *s)
+{
+	struct health_metrics *m = &s->metrics;
+	uint32_t us = response_of(health, s);
+	uint32_t off = us > m->response_us ? us - m->response_us :
+					     m->response_us - us;
+
+	/* 5 %: what is not worth telling engines and other nodes. */
+	if (us && off && (uint64_t)off * 20 >= m->response_us) {
+		m->response_us = us;
+		if (health->ops.response)
+			health->ops.response(health->ctx, s->entity, us);
+	}
+	sample_loads(health, s);
 }
 
 /* ---- the state file --------------------------------------------------- */

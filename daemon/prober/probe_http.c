@@ -51,18 +51,26 @@ static bool judge_status(struct probe *probe, bool wants_body)
 static void judge_load(struct probe *probe)
 {
 	const struct config_monitor *c = &probe->monitor->config;
-	uint32_t load;
+	uint32_t load, weight = 0;
 
 	if (!load_reply_find((char *)probe->reply, probe->reply_len,
 			     c->load_metric ? c->load_metric : "load", &load))
 		return probe_finish(probe, REASON_LOAD_ABSENT, 0);
 	probe_step(probe, "load %u", load);
+	if (c->weight_metric) {
+		if (!load_reply_find((char *)probe->reply, probe->reply_len,
+				     c->weight_metric, &weight))
+			return probe_finish(probe, REASON_LOAD_ABSENT, 0);
+		weight = weight < 1 ? 1 : weight > 100 ? 100 : weight;
+		probe_step(probe, "%u %% of its weight", weight);
+	}
 	if (probe->binding) {
 		struct status_table *status = probe->prober->status;
 
 		if (c->load_max && load > c->load_max)
 			load |= STATUS_LOAD_OVER;
 		status->row[probe->binding->row].load = load;
+		status->row[probe->binding->row].weight_percent = weight;
 	}
 	probe_finish(probe, REASON_OK, 0);
 }

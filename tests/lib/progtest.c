@@ -209,7 +209,7 @@ void progtest_service(struct progtest *t, uint32_t id, const char *addr,
 	s->addr = pktbuild_addr(addr);
 	s->port = be16(port);
 	s->state = SVC_UP;
-	s->slow_start = 256;
+	s->weight_scale = 256;
 }
 
 void progtest_vserver(struct progtest *t, uint32_t id, const char *addr,

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What balances load, on nodes that do not measure it (tests/lib/cluster.sh): the
-# owner's response times and custom loads reach the tables that packets of every
-# node are balanced by; a load that changes by less than 5 % is not told, its
-# threshold flag at once; services of a response-time monitor share one owner,
-# also after its death.
+# owner's response times, custom loads and round-robin contributions reach the
+# tables that packets of every node are balanced by; a load that changes by less
+# than 5 % is not told, its threshold flag at once; services of a response-time
+# monitor share one owner, also after its death.
 NETNS_PREFIX=clm
 . "$(dirname "$0")/../lib/netns.sh"
 . "$(dirname "$0")/../lib/cluster.sh"
@@ -16,7 +16,7 @@ cluster_config() {
 	plain_cluster_config "$1" | jq '
 		.monitors += [
 		  {"name": "load", "type": "load", "path": "/load", "metric": "busy",
-		   "load_max": 50, "interval_ms": 100, "timeout_ms": 1000, "down_ms": 200},
+		   "weight_metric": "share", "load_max": 50, "interval_ms": 100, "timeout_ms": 1000, "down_ms": 200},
 		  {"name": "rt", "type": "http", "path": "/", "response_time": true,
 		   "deviation_ms": 900, "interval_ms": 100, "timeout_ms": 1000, "down_ms": 200}]
 		| .services |= map(
@@ -33,8 +33,8 @@ eval "plain_$(declare -f backs_conf)"
 backs_conf() {
 	plain_backs_conf | sed "s|location / {|location /load { alias $RUN/load; } &|"
 }
-busy() { # in one step: probes must not see half of it
-	echo "busy $1" >"$RUN/load.next"
+busy() { # LOAD [SHARE], in one step: probes must not see half of it
+	printf 'busy %s\nshare %s\n' "$1" "${2:-100}" >"$RUN/load.next"
 	mv "$RUN/load.next" "$RUN/load"
 }
 
@@ -87,6 +87,29 @@ done
 busy 50
 for i in 0 1 2; do
 	until_true 15 table_is "$i" s1 load 50 || fail "n$i believes that s1 is overloaded"
+done
+
+echo "the share of its weight that a service wants is what it has everywhere"
+for i in 0 1 2; do
+	until_true 15 table_is "$i" s1 weight_scale 256 || fail "n$i: s1 has not its whole weight"
+done
+busy 50 25
+for i in 0 1 2; do
+	until_true 15 table_is "$i" s1 weight_scale 64 ||
+		fail "n$i gives s1 $(table "$i" s1 weight_scale)/256 of its weight, not a quarter"
+	is "$i" s1 '.weight_percent == 25' || fail "n$i does not show it"
+done
+# Back while a node has no daemon, which finds the old share in its tables.
+cluster_kill "$o"
+busy 50
+cluster_start "$o"
+for i in 0 1 2; do
+	until_true 20 table_is "$i" s1 weight_scale 256 ||
+		fail "n$i leaves s1 $(table "$i" s1 weight_scale)/256 of its weight"
+done
+until_true 20 same_view "0 1 2" "n0 n1 n2" || fail "$owner does not come back"
+for i in 0 1 2; do
+	until_true 15 all_services "$i" UP || fail "n$i: not all services are up again"
 done
 
 echo "response times reach the tables of all nodes"

@@ -223,8 +223,10 @@ static void show(const char *name)
 		o, "admin", json_object_new_string(health_admin_name(s.admin)));
 	json_object_object_add(o, "reason", json_object_new_string(s.reason));
 	json_object_object_add(o, "response_us",
-			       json_object_new_int64(s.response_us));
-	json_object_object_add(o, "load", json_object_new_int64(s.load));
+			       json_object_new_int64(s.metrics.response_us));
+	json_object_object_add(o, "load", json_object_new_int64(s.metrics.load));
+	json_object_object_add(o, "weight_percent",
+			       json_object_new_int(s.metrics.weight_percent));
 	json_object_object_add(o, "slow_start",
 			       json_object_new_int(s.slow_start));
 	json_object_object_add(o, "bindings",
@@ -261,6 +263,8 @@ static int admin(const char *name, const char *verb, const char *delay)
 
 static bool command(char *line)
 {
+	static const struct health_metrics metrics = { .response_us = 100,
+						       .weight_percent = 100 };
 	char w[6][256] = { "" };
 	struct facts *f;
 	int r = 0;
@@ -282,7 +286,7 @@ static bool command(char *line)
 		r = health_set_remote(
 			health, config_entity("service", w[1]),
 			!strcmp(w[2], "up") ? HEALTH_UP : HEALTH_DOWN,
-			"as the owner says", 100, 0, false);
+			"as the owner says", &metrics);
 	else if (!strcmp(w[0], "try"))
 		r = try(w[1]);
 	else if (!strcmp(w[0], "show"))
@@ -338,7 +342,7 @@ int main(int argc, char **argv)
 {
 	static const struct health_ops ops = {
 		.state_changed = on_state,
-		.slow_start = on_slow,
+		.weight_scale = on_slow,
 		.response = on_response,
 		.load = on_load,
 		.connections = on_connections,

@@ -97,7 +97,7 @@ static inline void add_services(struct fixture *f, uint32_t n, bool v4)
 	for (uint32_t i = 1; i <= n; i++) {
 		struct service *s = &f->services[i];
 
-		*s = (struct service){ .state = SVC_UP, .slow_start = 256,
+		*s = (struct service){ .state = SVC_UP, .weight_scale = 256,
 				       .port = htons(8080) };
 		s->addr = pktbuild_addr(v4 ? "10.0.1.11" : "2001:db8:2::11");
 		s->addr.b[15] = (uint8_t)(10 + i);

@@ -41,7 +41,7 @@ static void fill(struct fixture *f, uint32_t vserver, uint32_t first,
 		f->members[off + i] = (struct member){ .service = first + i,
 						       .weight = 1 };
 		f->services[first + i] = (struct service){
-			.state = SVC_UP, .slow_start = 256
+			.state = SVC_UP, .weight_scale = 256
 		};
 	}
 	for (uint32_t i = 0; i < LB_LEN; i++)
@@ -146,7 +146,7 @@ static void test_slow_start_scales_the_weight(void **state)
 	uint32_t share[3];
 
 	fill(f, VS, 1, 2, LB_WEIGHTED_ROUND_ROBIN);
-	f->services[2].slow_start = 64; /* a quarter */
+	f->services[2].weight_scale = 64; /* a quarter */
 	shares(f, 1000, share, 2);
 	assert_int_equal(share[2], 200);
 }

@@ -160,7 +160,7 @@ static void test_first_publication(void **state)
 	s = &w->maps.services[w1];
 	assert_int_equal(s->state, SVC_UP);
 	assert_int_equal(s->port, htons(80));
-	assert_int_equal(s->slow_start, 256);
+	assert_int_equal(s->weight_scale, 256);
 	assert_string_equal(s->name, "w1");
 	assert_int_equal(v->flags, VS_ENABLED);
 	assert_int_equal(v->port, htons(80));
@@ -217,7 +217,7 @@ static void test_slow_start_takes_a_share(void **state)
 	commit(w, two);
 	w1 = service_id(w, "w1");
 	size = SPAN_LEN(web(w)->lb);
-	publish_service_slow_start(w->publish, config_entity("service", "w1"),
+	publish_service_weight(w->publish, config_entity("service", "w1"),
 				   64);
 	publish_flush(w->publish, 1000000000);
 	/* 64 : 256 */
