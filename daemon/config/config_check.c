@@ -121,6 +121,10 @@ static int check_monitor(struct config_reader *reader, size_t i)
 		return FAIL_AT(reader, i, "response_time",
 			       "the time-out is the mean over its services plus "
 			       "\"deviation_ms\", which is missing");
+	if (m->tunnel && m->type == MONITOR_SCRIPT)
+		return FAIL_AT(reader, i, "tunnel",
+			       "a script makes its own connections, which go "
+			       "plainly: none can be led through a tunnel");
 	if (m->tunnel && !m->has_address)
 		return FAIL_AT(reader, i, "tunnel",
 			       "\"address\" is missing: what is asked inside "

@@ -115,9 +115,6 @@ static const struct config_schema tunnel_schema =
 #define M_TLS (M(HTTPS) | M(HTTPS_ECV))
 #define M_EXPECT (M(TCP_ECV) | M(UDP_ECV) | M(HTTP_ECV) | M(HTTPS_ECV))
 #define M_ACTIVE (~M(INLINE))
-/* One socket each, with a port of its own. */
-#define M_TUNNEL (M_HTTP | M(TCP) | M(TCP_ECV) | M(UDP) | M(UDP_ECV) | M(DNS) | \
-		  M(LOAD))
 
 static const char *const tunnel_names[] = {
 	[PROBE_TUNNEL_NONE] = "none",
@@ -181,9 +178,10 @@ static const struct config_key monitor_keys[] = {
 	       .types = M_ACTIVE & ~M(PING), .def_help = "the service's",
 	       HELP("port that is probed")),
 	ENUM("tunnel", config_monitor, tunnel, tunnel_names, 0,
-	     .types = M_TUNNEL,
+	     .types = M_ACTIVE, /* script's is refused with the reason */
 	     HELP("encapsulated to the service, as dsr-ipip or dsr-gue does; "
-		  "\"address\" is the vserver's then")),
+		  "\"address\" is the vserver's then; not of type script, "
+		  "which connects by itself")),
 	{ .name = "send", .type = CONFIG_BYTES, AT(config_monitor, send),
 	  COUNT(config_monitor, send_len), .max = 4096,
 	  .types = M(TCP_ECV) | M(UDP) | M(UDP_ECV),
@@ -222,7 +220,8 @@ static const struct config_key monitor_keys[] = {
 	STRING("path", config_monitor, ftp_path, 1, 1024, .types = M(FTP),
 	       .def_help = "log in only", HELP("file that must be there")),
 	STRING("script", config_monitor, script, 2, 1024, .types = M(SCRIPT),
-	       REQUIRED, HELP("absolute path of an executable")),
+	       REQUIRED, HELP("absolute path of an executable; what it connects to "
+			    "it reaches plainly, through no tunnel")),
 	{ .name = "args", .type = CONFIG_STRINGS,
 	  AT(config_monitor, script_args), .max = 32, .types = M(SCRIPT),
 	  HELP("its arguments, after address and port") },

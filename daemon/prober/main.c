@@ -130,7 +130,7 @@ int main(int argc, char **argv)
 	if (getrandom(&prober.random, sizeof(prober.random), 0) < 0 ||
 	    !prober.random)
 		prober.random = prober_now_ns();
-	ping_open();
+	ping_open(prober.slot);
 	r = confine_self();
 	if (r) {
 		log_err("privileges cannot be dropped: %s", strerror(-r));

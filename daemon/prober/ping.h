@@ -5,8 +5,9 @@
 
 #include <stdint.h>
 
-/* Before privileges are dropped: opens what can be had. */
-void ping_open(void);
+/* Before privileges are dropped: opens what can be had. SLOT: this prober's
+ * number, by which the probers of a node share identifiers out. */
+void ping_open(int slot);
 /* After poller_init(). 0: no sockets, 1: ping sockets, 2: raw ones. */
 uint32_t ping_init(void);
 

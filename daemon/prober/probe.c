@@ -281,10 +281,13 @@ int probe_open(struct probe *probe, int type)
 int probe_enter_tunnel(const struct probe *probe, int socket, int type)
 {
 	uint8_t kind = probe->monitor->config.tunnel;
+	uint16_t port;
 
-	return kind ? tunnel_bind(socket, type == SOCK_DGRAM,
+	return kind ? tunnel_bind(socket,
+				  type == SOCK_DGRAM ? PROBE_TUNNEL_UDP :
+						       PROBE_TUNNEL_TCP,
 				  ip_addr_is_v4(&probe->addr), kind,
-				  &probe->outer) :
+				  &probe->outer, &port) :
 		      0;
 }
 

@@ -3,7 +3,9 @@
  * script: an executable is run with address, port and the configured arguments,
  * and with
  *   SLUICE_ADDRESS SLUICE_PORT SLUICE_SERVICE SLUICE_MONITOR
- * in its otherwise empty environment (and PATH). Exit status 0 passes; the
+ * in its otherwise empty environment (and PATH), and SLUICE_SERVICE_ADDRESS, the
+ * service's own address where the monitor's takes its place: its connections
+ * are not ours, and no tunnel leads them there. Exit status 0 passes; the
  * first line of its output is shown with a failure. It runs in a session of its
  * own with limits on CPU time, memory, files and processes
  * (script_limits.c) and without privileges, as the prober has none; when
@@ -133,12 +135,14 @@ static char *put_env(char **at, char *end, const char *name, const char *value)
 static int spawn(struct probe *probe, uint32_t number, int output)
 {
 	const struct config_monitor *c = &probe->monitor->config;
-	char text[ADDR_TEXT_LEN], port[8], space[1024], *at = space;
+	char text[ADDR_TEXT_LEN], service[ADDR_TEXT_LEN];
+	char port[8], space[1024], *at = space;
 	char *end = space + sizeof(space);
-	char *args[72], *env[6];
+	char *args[72], *env[7];
 	size_t n = 0;
 
 	addr_text_format(&probe->addr, text);
+	addr_text_format(&probe->outer, service);
 	snprintf(port, sizeof(port), "%u", probe->port);
 	env[0] = put_env(&at, end, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
 	env[1] = put_env(&at, end, "SLUICE_ADDRESS", text);
@@ -146,7 +150,8 @@ static int spawn(struct probe *probe, uint32_t number, int output)
 	env[3] = put_env(&at, end, "SLUICE_SERVICE",
 			 probe->binding ? probe->binding->service->name : "");
 	env[4] = put_env(&at, end, "SLUICE_MONITOR", c->name);
-	env[5] = NULL;
+	env[5] = put_env(&at, end, "SLUICE_SERVICE_ADDRESS", service);
+	env[6] = NULL;
 	args[n++] = c->script;
 	args[n++] = text;
 	args[n++] = port;

@@ -21,26 +21,49 @@ void tunnel_init(int fd)
 	close(fd);
 }
 
-int tunnel_bind(int socket, bool udp, bool v4, enum probe_tunnel_kind kind,
-		const union ip_addr *outer)
+int tunnel_enter(enum probe_tunnel_space space, uint16_t port,
+		 enum probe_tunnel_kind kind, const union ip_addr *outer)
 {
-	struct sockaddr_in any4 = { .sin_family = AF_INET };
-	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6 };
-	struct sockaddr *any = v4 ? (struct sockaddr *)&any4 :
-				    (struct sockaddr *)&any6;
-	socklen_t len = v4 ? sizeof(any4) : sizeof(any6);
 	struct probe_tunnel *t;
 
 	if (!table)
 		return -EOPNOTSUPP;
-	if (bind(socket, any, len) || getsockname(socket, any, &len))
-		return -errno;
-	t = &table[probe_tunnel_index(udp, ntohs(v4 ? any4.sin_port :
-						      any6.sin6_port))];
+	t = &table[probe_tunnel_index(space, port)];
 	/* A late packet of the port's last probe is dropped meanwhile. */
 	__atomic_store_n(&t->kind, PROBE_TUNNEL_NONE, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	t->outer = *outer;
 	__atomic_store_n(&t->kind, kind, __ATOMIC_RELEASE);
 	return 0;
+}
+
+void tunnel_leave(enum probe_tunnel_space space, uint16_t port)
+{
+	if (table)
+		__atomic_store_n(&table[probe_tunnel_index(space, port)].kind,
+				 PROBE_TUNNEL_NONE, __ATOMIC_RELAXED);
+}
+
+int tunnel_bind(int socket, enum probe_tunnel_space space, bool v4,
+		enum probe_tunnel_kind kind, const union ip_addr *outer,
+		uint16_t *ret_port)
+{
+	static const int off;
+	struct sockaddr_in any4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6 };
+	struct sockaddr *any = v4 ? (struct sockaddr *)&any4 :
+				    (struct sockaddr *)&any6;
+	socklen_t len = v4 ? sizeof(any4) : sizeof(any6);
+
+	if (!table)
+		return -EOPNOTSUPP;
+	/* Where net.ipv6.bindv6only is set, the kernel would give one port to
+	 * a socket of each family. Identifiers it never gives twice. */
+	if (!v4 && space != PROBE_TUNNEL_ECHO &&
+	    setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)))
+		return -errno;
+	if (bind(socket, any, len) || getsockname(socket, any, &len))
+		return -errno;
+	*ret_port = ntohs(v4 ? any4.sin_port : any6.sin6_port);
+	return tunnel_enter(space, *ret_port, kind, outer);
 }

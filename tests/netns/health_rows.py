@@ -37,6 +37,10 @@ def rows(ports, tls, udp, refused, script):
     echo_udp, mute_udp = udp["echo"], udp["mute"]
     ok = script("ok.sh", 'test "$SLUICE_PORT" = 77 && '
                 'test "$*" = "127.0.0.1 77 arg"')
+    # Where it is to connect, and whom that is about.
+    there = script("there.sh", 'test "$1 $SLUICE_ADDRESS" = '
+                   '"127.0.0.2 127.0.0.2" && '
+                   'test "$SLUICE_SERVICE_ADDRESS" = 127.0.0.1')
     return [
         ("ping", m("ping"), 1, "UP", ""),
         ("ping6", m("ping", address="::1"), 1, "UP", ""),
@@ -237,6 +241,8 @@ def rows(ports, tls, udp, refused, script):
         ("load-none", m("load", metric="load"), ports["load-none"], "DOWN",
          "load metric"),
         ("script", m("script", script=ok, args=["arg"]), 77, "UP", ""),
+        ("script-elsewhere", m("script", script=there, address="127.0.0.2"),
+         77, "UP", ""),
         ("script-fails", m("script", script=script("no.sh",
                            "echo the disk is full; exit 3")), 77, "DOWN",
          "status 3: the disk is full"),

@@ -204,6 +204,19 @@ static const struct row monitor_rows[] = {
 	{ "tunnelled ping", MONITOR("\"type\": \"ping\", "
 				    "\"address\": \"192.0.2.1\", "
 				    "\"tunnel\": \"ipip\""),
+	  NULL },
+	{ "tunnelled ftp", MONITOR("\"type\": \"ftp\", "
+				   "\"address\": \"192.0.2.1\", "
+				   "\"tunnel\": \"gue\""),
+	  NULL },
+	{ "tunnelled script", MONITOR("\"type\": \"script\", "
+				      "\"script\": \"/x\", "
+				      "\"address\": \"192.0.2.1\", "
+				      "\"tunnel\": \"ipip\""),
+	  "t:1: $.monitors[0].tunnel: a script makes its own connections, "
+	  "which go plainly: none can be led through a tunnel" },
+	{ "tunnelled inline", MONITOR("\"type\": \"inline\", "
+				      "\"tunnel\": \"ipip\""),
 	  "t:1: $.monitors[0].tunnel: this type of monitor has no such key" },
 	{ "failure retries", MONITOR("\"type\": \"tcp\", \"retries\": 2,\n"
 				     "\"failure_retries\": 3"),
