@@ -47,6 +47,7 @@ enum record_flag {
 	RECORD_USED = 1 << 6,	/* slot is taken */
 	RECORD_WANTED = 1 << 7, /* added late: others may know its state */
 	RECORD_ASKED = 1 << 8,	/* and one of those here does, perhaps */
+	RECORD_PATH_ASKS = 1 << 9, /* added: others tell their paths again */
 };
 
 /* What is measured by the master and not necessarily advertised. */

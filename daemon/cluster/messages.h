@@ -188,6 +188,7 @@ struct msg_path_item {
 	uint64_t entity;
 	uint8_t known;	   /* 0: the sender no longer looks */
 	uint8_t reachable; /* 0 or 1 */
+	uint8_t asks;	   /* 1: it does not know the receiver's word */
 };
 
 struct msg_path {

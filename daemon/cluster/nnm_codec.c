@@ -274,7 +274,7 @@ static void put_path(struct wire_writer *w, const struct message *m)
 		wire_put_u32(w, item->handle);
 		wire_put_u32(w, item->stamp);
 		wire_put_u64(w, item->entity);
-		wire_put_u8(w, item->known);
+		wire_put_u8(w, item->known | item->asks << 1);
 		wire_put_u8(w, item->reachable);
 	}
 }
@@ -288,7 +288,9 @@ static void get_path(struct wire_reader *r, struct message *m)
 		item->handle = wire_get_u32(r);
 		item->stamp = wire_get_u32(r);
 		item->entity = get_nonzero_u64(r);
-		item->known = get_below(r, 2);
+		item->known = get_below(r, 4);
+		item->asks = item->known >> 1;
+		item->known &= 1;
 		item->reachable = get_below(r, 2);
 		if (item->stamp == 0)
 			wire_reader_fail(r);

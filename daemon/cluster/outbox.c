@@ -143,24 +143,33 @@ void outbox_cancel(struct node *node, struct record *rec, enum channel channel)
 	assert(rec->out[channel].list == OUTBOX_LISTS);
 }
 
+void outbox_repeat(struct node *node, struct record *rec, enum channel channel,
+		   uint32_t peer)
+{
+	struct outbox_item *it = &rec->out[channel];
+
+	assert(channel < CHANNELS);
+	assert(peer != node->o.id);
+	if (!it->stamp || !(node->o.configured & 1u << peer))
+		return;
+	pend_set(node, it, channel, it->pend | 1u << peer);
+	if (it->list == OUTBOX_LISTS)
+		item_queue(node, item_id(node, rec, channel));
+}
+
 void outbox_restart(struct node *node, uint32_t peer)
 {
-	uint32_t i, c, bit = 1u << peer;
+	uint32_t i, c;
 
 	assert(peer < NODES_MAX);
-	assert(bit != node_self(node));
-	if (!(node->o.configured & bit))
+	assert(peer != node->o.id);
+	if (!(node->o.configured & 1u << peer))
 		return;
 	for (i = 0; i < node->slots; i++) {
 		struct record *rec = &node->records[i];
 
-		for (c = 0; c < CHANNELS; c++) {
-			if (!rec->out[c].stamp)
-				continue;
-			pend_set(node, &rec->out[c], c, rec->out[c].pend | bit);
-			if (rec->out[c].list == OUTBOX_LISTS)
-				item_queue(node, i * CHANNELS + c);
-		}
+		for (c = 0; c < CHANNELS; c++)
+			outbox_repeat(node, rec, c, peer);
 	}
 	node->peer[peer].was_synced = false;
 }
@@ -248,6 +257,7 @@ static void batch_path(struct node *node, uint32_t peer, struct record *rec)
 	it->stamp = rec->out[CHANNEL_PATH].stamp;
 	it->entity = rec->s.entity;
 	it->known = !!(rec->path_known & node_self(node));
+	it->asks = !!(rec->flags & RECORD_PATH_ASKS);
 	it->reachable = !!(rec->path_reachable & node_self(node));
 	if (m->n == MSG_PATHS_MAX)
 		batch_send(node, peer, CHANNEL_PATH);
@@ -379,6 +389,9 @@ void outbox_acked(struct node *node, uint32_t peer, const struct msg_ack *ack)
 			    !node_mutant(node, NODE_MUTATION_ACK_ANY))
 				continue;
 			pend_set(node, it, c, it->pend & ~(1u << peer));
+			/* All have heard that this node asks. */
+			if (c == CHANNEL_PATH && !it->pend)
+				rec->flags &= ~(uint32_t)RECORD_PATH_ASKS;
 			if (!(it->pend & node->connected))
 				item_done(node, rec, slot * CHANNELS + c);
 		}

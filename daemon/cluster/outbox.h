@@ -20,6 +20,10 @@ void outbox_post(struct node *node, struct record *rec, enum channel channel);
 /* Nobody has to acknowledge it any more: another node speaks for it. */
 void outbox_cancel(struct node *node, struct record *rec, enum channel channel);
 
+/* PEER alone is told once more, if anything was. */
+void outbox_repeat(struct node *node, struct record *rec, enum channel channel,
+		   uint32_t peer);
+
 /* PEER started again and knows nothing: it gets all that is ours. */
 void outbox_restart(struct node *node, uint32_t peer);
 

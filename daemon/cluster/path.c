@@ -121,6 +121,9 @@ static void receive_one(struct node *node, uint32_t peer,
 	if (*seen && (int32_t)(it->stamp - *seen) <= 0)
 		return;
 	*seen = it->stamp;
+	/* It was told before it had the service, or forgot with it. */
+	if (it->asks)
+		outbox_repeat(node, rec, CHANNEL_PATH, peer);
 	known = it->known ? rec->path_known | bit : rec->path_known & ~bit;
 	reachable = it->known && it->reachable ? rec->path_reachable | bit
 					       : rec->path_reachable & ~bit;

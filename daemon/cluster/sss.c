@@ -330,6 +330,7 @@ void sss_service_set(struct node *node, const struct node_service *service)
 		rec->s.entity = entity;
 	}
 	rec->s.tag = table_tag(key);
+	rec->flags |= RECORD_PATH_ASKS;
 	table_digest_toggle(node, rec);
 	node_trace(node, NODE_TRACE_ADDED, 0, rec->s.entity, 0, 0);
 	if (rec->service_flags & NODE_SERVICE_INTERNAL) {

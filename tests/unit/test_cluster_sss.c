@@ -281,6 +281,39 @@ static void test_path_update_before_the_service_is_cached(void **state)
 	assert_int_equal(status(2, 5).path_reachable, 0);
 }
 
+static void test_path_words_come_again_to_a_service_added_again(void **state)
+{
+	struct service_state s = {.entity = 5, .state = SVC_UP};
+	struct node_event del = {.type = NODE_EVENT_SERVICE_DEL, .entity = 5};
+	uint32_t owner, other;
+
+	start(3);
+	service_all(5, 0, NODE_SERVICE_PATH | NODE_SERVICE_PATH_ANY);
+	pass(400);
+	owner = owner_of(5);
+	other = (owner + 1) % 3;
+	local(owner, &s);
+	reach(owner, 5, true);
+	reach(other, 5, false);
+	pass(100);
+	assert_int_equal(status(owner, 5).record.state, SVC_DOWN);
+	/* Deleted and added again between two looks of the others: they see
+	 * no difference, it has forgotten what they said. The word with which
+	 * it asks is lost at first. */
+	step(owner, &del);
+	service(owner, 5, 0,
+		NODE_SERVICE_PATH | NODE_SERVICE_PATH_ANY | NODE_SERVICE_READY);
+	w.cut = 1u << other;
+	reach(owner, 5, true);
+	pass(100);
+	assert_int_equal(status(owner, 5).path_known & 1u << other, 0);
+	w.cut = 0;
+	pass(600);
+	assert_int_equal(status(owner, 5).path_known & 1u << other, 1u << other);
+	assert_int_equal(status(owner, 5).path_reachable & 1u << other, 0);
+	assert_int_equal(status(owner, 5).record.state, SVC_DOWN);
+}
+
 static void test_one_unreachable_node_suffices_if_not_individual(void **state)
 {
 	struct service_state s = {.entity = 5, .state = SVC_UP};
@@ -323,6 +356,7 @@ int main(void)
 		T(test_metrics_wait_for_the_first_acknowledgement),
 		T(test_path_bitmap_is_given_to_newcomers),
 		T(test_path_update_before_the_service_is_cached),
+		T(test_path_words_come_again_to_a_service_added_again),
 		T(test_one_unreachable_node_suffices_if_not_individual),
 	};
 

@@ -70,7 +70,7 @@ static const char *const golden[] = {
 	"ccdd0000000905020301020000000001006405b400070000003c000004d20000"
 	"006300000000000000000000ffff0a00010b",
 	/* path */
-	"0800001400010000000b0000000c00000000000000e10100",
+	"0800001400010000000b0000000c00000000000000e10300",
 	/* ack */
 	"0900001600000003000200000001000000020000000300000004",
 	/* digest-ask */
@@ -149,7 +149,7 @@ static struct message sample(size_t row)
 		break;
 	case 9:
 		m.path.n = 1;
-		m.path.item[0] = (struct msg_path_item){ 11, 12, 0xe1, 1, 0 };
+		m.path.item[0] = (struct msg_path_item){ 11, 12, 0xe1, 1, 0, 1 };
 		break;
 	case 10:
 		m.ack = (struct msg_ack){ 3, 2, { { 1, 2 }, { 3, 4 } } };
@@ -273,7 +273,7 @@ static void test_values_out_of_range(void **state)
 		{ "path: no items", 9, 4, 2, 0 },
 		{ "path: stamp 0", 9, 4 + 2 + 4, 4, 0 },
 		{ "path: entity 0", 9, 4 + 2 + 8, 8, 0 },
-		{ "path: known 2", 9, 4 + 2 + 16, 1, 2 },
+		{ "path: known 4", 9, 4 + 2 + 16, 1, 4 },
 		{ "path: reachable 2", 9, 4 + 2 + 17, 1, 2 },
 		{ "ack: no items", 10, 8, 2, 0 },
 		{ "ack: too many", 10, 8, 2, MSG_ACKS_MAX + 1 },
