@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "apply_names.h"
+#include "bpf/features.h"
 #include "control/api.h"
 #include "control/config_api.h"
 #include "control/datapath_api.h"
@@ -432,8 +433,16 @@ static int add_routes(struct daemon *d)
 
 static void run(struct daemon *d)
 {
+	bool alone = !features_all()[FEATURE_XSK_RINGS].present;
 	int err;
 
+	err = alone ? neighbours_init(&d->neighbours, &d->loop, on_current, d) :
+		      0;
+	if (err) {
+		log_warn("cannot keep the services' neighbours resolved: %s",
+			 strerror(-err));
+		alone = false;
+	}
 	err = privileges_drop(datapath_needs_admin(&d->dp));
 	if (err)
 		log_warn("cannot give up privileges: %s", strerror(-err));
@@ -444,6 +453,8 @@ static void run(struct daemon *d)
 	notify_send("READY=1");
 	log_notice("ready");
 	uv_run(&d->loop, UV_RUN_DEFAULT);
+	if (alone)
+		neighbours_deinit(&d->neighbours);
 	notify_send("STOPPING=1");
 }
 

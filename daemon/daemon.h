@@ -11,7 +11,7 @@
 #include "bpf/flow_scan.h"
 #include "clustering.h"
 #include "control/datapath_api.h"
-
+#include "neighbours.h"
 
 struct daemon_options {
 	const char *config, *run_dir, *state_dir, *bpffs;
@@ -36,6 +36,7 @@ struct daemon {
 	struct apply apply;
 	struct datapath_api datapath_api;
 	uv_timer_t heartbeat, flush, moves;
+	struct neighbours neighbours; /* where there are no engines */
 	uint64_t moved_ns; /* when addresses were put into effect last */
 	uv_signal_t signals[3];
 	uint64_t beats;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "lb.h"
+#include "util/rtnl.h"
 
 #define ENTRIES 4096u
 #define LINKS 16u
@@ -32,13 +33,10 @@ struct link {
 };
 
 struct nexthop {
-	struct mnl_socket *socket;
-	uint32_t portid;
-	uint32_t seq;
+	struct rtnl rtnl;
 	uint32_t next_link;
 	struct link link[LINKS];
 	struct nexthop_entry entry[ENTRIES];
-	char buf[8192];
 };
 
 int nexthop_new(struct nexthop **ret)
@@ -48,13 +46,11 @@ int nexthop_new(struct nexthop **ret)
 
 	if (!n)
 		return -ENOMEM;
-	n->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!n->socket || mnl_socket_bind(n->socket, 0, MNL_SOCKET_AUTOPID)) {
-		err = -errno;
-		nexthop_free(n);
+	err = rtnl_open(&n->rtnl);
+	if (err) {
+		free(n);
 		return err;
 	}
-	n->portid = mnl_socket_get_portid(n->socket);
 	*ret = n;
 	return 0;
 }
@@ -63,36 +59,8 @@ void nexthop_free(struct nexthop *n)
 {
 	if (!n)
 		return;
-	if (n->socket)
-		mnl_socket_close(n->socket);
+	rtnl_close(&n->rtnl);
 	free(n);
-}
-
-/* Sends the request in n->buf and hands its answer to CB. The kernel answers
- * a get within the send. 0 or -errno. */
-static int ask(struct nexthop *n, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx)
-{
-	char answer[8192];
-	ssize_t len;
-	int rc;
-
-	nlh->nlmsg_seq = ++n->seq;
-	nlh->nlmsg_flags = NLM_F_REQUEST;
-	if (mnl_socket_sendto(n->socket, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	for (;;) {
-		len = recv(mnl_socket_get_fd(n->socket), answer, sizeof(answer),
-			   MSG_DONTWAIT);
-		if (len < 0)
-			return -errno;
-		rc = mnl_cb_run(answer, (size_t)len, n->seq, n->portid, cb,
-				ctx);
-		if (rc >= 0)
-			return 0;
-		/* An answer to an earlier question: skip it. */
-		if (errno != EPROTO)
-			return -errno;
-	}
 }
 
 /* ---- link ---- */
@@ -134,101 +102,16 @@ static const struct link *find_link(struct nexthop *n, uint32_t ifindex,
 		return link;
 	if (!link)
 		link = &n->link[n->next_link++ % LINKS];
-	nlh = mnl_nlmsg_put_header(n->buf);
+	nlh = mnl_nlmsg_put_header(n->rtnl.buf);
 	nlh->nlmsg_type = RTM_GETLINK;
 	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
 	ifi->ifi_family = AF_UNSPEC;
 	ifi->ifi_index = (int)ifindex;
-	if (ask(n, nlh, on_link, &fresh))
+	if (rtnl_ask(&n->rtnl, nlh, on_link, &fresh))
 		return NULL;
 	fresh.until_ns = now_ns + TTL_LINK_NS;
 	*link = fresh;
 	return link;
-}
-
-/* ---- route ---- */
-
-struct route {
-	uint32_t oif;
-	uint32_t mtu;
-	uint8_t type;
-	bool has_gateway;
-	union ip_addr gateway;
-};
-
-static void get_addr(const struct nlattr *attr, union ip_addr *ret)
-{
-	if (mnl_attr_get_payload_len(attr) == 4)
-		ip_addr_set_v4(ret, *(const __be32 *)mnl_attr_get_payload(attr));
-	else if (mnl_attr_get_payload_len(attr) == 16)
-		memcpy(ret, mnl_attr_get_payload(attr), 16);
-}
-
-static void get_metrics(const struct nlattr *nest, struct route *route)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each_nested(attr, nest) {
-		if (mnl_attr_get_type(attr) == RTAX_MTU)
-			route->mtu = mnl_attr_get_u32(attr);
-	}
-}
-
-static int on_route(const struct nlmsghdr *nlh, void *ctx)
-{
-	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	struct route *route = ctx;
-	const struct nlattr *attr;
-
-	route->type = rtm->rtm_type;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
-		switch (mnl_attr_get_type(attr)) {
-		case RTA_OIF:
-			route->oif = mnl_attr_get_u32(attr);
-			break;
-		case RTA_GATEWAY:
-			get_addr(attr, &route->gateway);
-			route->has_gateway = true;
-			break;
-		case RTA_VIA: { /* IPv4 by an IPv6 gateway (RFC 5549) */
-			const struct rtvia *via = mnl_attr_get_payload(attr);
-
-			if (via->rtvia_family != AF_INET6)
-				break;
-			memcpy(&route->gateway, via->rtvia_addr, 16);
-			route->has_gateway = true;
-			break;
-		}
-		case RTA_METRICS:
-			get_metrics(attr, route);
-			break;
-		}
-	}
-	return MNL_CB_STOP;
-}
-
-static void put_addr(struct nlmsghdr *nlh, uint16_t type,
-		     const union ip_addr *addr)
-{
-	if (ip_addr_is_v4(addr))
-		mnl_attr_put(nlh, type, 4, &addr->w[3]);
-	else
-		mnl_attr_put(nlh, type, 16, addr->b);
-}
-
-static int find_route(struct nexthop *n, const union ip_addr *dst,
-		      struct route *ret)
-{
-	bool v4 = ip_addr_is_v4(dst);
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(n->buf);
-	struct rtmsg *rtm;
-
-	nlh->nlmsg_type = RTM_GETROUTE;
-	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	rtm->rtm_family = v4 ? AF_INET : AF_INET6;
-	rtm->rtm_dst_len = v4 ? 32 : 128;
-	put_addr(nlh, RTA_DST, dst);
-	return ask(n, nlh, on_route, ret);
 }
 
 /* ---- neighbour ---- */
@@ -262,26 +145,26 @@ static int on_neigh(const struct nlmsghdr *nlh, void *ctx)
 static void find_neigh(struct nexthop *n, const union ip_addr *addr,
 		       uint32_t ifindex, struct neigh *ret)
 {
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(n->buf);
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(n->rtnl.buf);
 	struct ndmsg *ndm;
 
 	nlh->nlmsg_type = RTM_GETNEIGH;
 	ndm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ndm));
 	ndm->ndm_family = ip_addr_is_v4(addr) ? AF_INET : AF_INET6;
 	ndm->ndm_ifindex = (int)ifindex;
-	put_addr(nlh, NDA_DST, addr);
+	rtnl_put_addr(nlh, NDA_DST, addr);
 	/* Not there: unresolved, like any other error. */
-	ask(n, nlh, on_neigh, ret);
+	rtnl_ask(&n->rtnl, nlh, on_neigh, ret);
 }
 
 static void resolve(struct nexthop *n, struct nexthop_entry *e, uint64_t now_ns)
 {
-	struct route route = { 0 };
+	struct rtnl_route route = { 0 };
 	struct neigh neigh = { 0 };
 	const struct link *link;
 
 	e->result = NEXTHOP_UNREACHABLE;
-	if (find_route(n, &e->dst, &route) || !route.oif)
+	if (rtnl_route(&n->rtnl, &e->dst, &route) || !route.oif)
 		return;
 	e->ifindex = route.oif;
 	e->result = NEXTHOP_LOCAL;

@@ -122,5 +122,5 @@ engine_pids() {
 
 # Some kernels can have none: engines_impossible.
 engines_ready() { [ "$(engine_pids | wc -l)" -ge "$1" ] || engines_impossible; }
-engines_impossible() { cli -j engine show | jq -e 'has("reason")'; }
+engines_impossible() { cli -j engine show | jq -e 'has("reason")' >/dev/null; }
 engines_exactly() { [ "$(engine_pids | wc -l)" = "$1" ]; }

@@ -35,9 +35,10 @@ needs_engines() {
 	skip "$missing"
 }
 
-# Topology, servers, daemon; returns when both families answer.
+# Topology, servers, daemon; returns when both families answer. With
+# ENGINES_OPTIONAL=1 also where XDP is alone.
 scenario_up() {
-	needs_engines
+	[ "${ENGINES_OPTIONAL:-0}" = 1 ] || needs_engines
 	say "mode $MODE, set-up $SETUP, $ARMS arm(s), $QUEUES queue(s), $ENGINES engines, seed $SEED"
 	netns_up
 	scenario_smooth

@@ -5,7 +5,7 @@
 set -euo pipefail
 lib=$(dirname "$0")/../lib
 . "$lib/scenario.sh"
-MODE=nat
+MODE=nat ENGINES_OPTIONAL=1
 scenario_up
 show() { cli -j datapath show | jq -r ".interfaces[0].$1"; }
 [ "$(show mode)" = native ] || fail "attached in mode $(show mode), not native"
