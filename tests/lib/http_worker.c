@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include "pattern.h"
 
-#define TOLD_MAX 20
+#define TOLD_MAX 8
 
 static struct load_phase *current_phase(struct http_worker *w)
 {
@@ -52,9 +52,9 @@ static void pause_until(struct http_worker *w, uint64_t now_us)
 		     (w->pause_us ? (uint64_t)random() % w->pause_us : 0);
 }
 
-/* Describes the first few failures, so that whoever finds one can look for
+/* Describes the first few failures of a phase, so that whoever finds one can look for
  * that connection in logs and captures. */
-static void tell(struct http_worker *w, const struct load_phase *phase,
+static void tell(struct http_worker *w, struct load_phase *phase,
 		 enum load_error error, uint64_t now_us)
 {
 	static const char *const states[] = {
@@ -66,7 +66,7 @@ static void tell(struct http_worker *w, const struct load_phase *phase,
 	socklen_t len = sizeof(local);
 	char from[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
 
-	if (w->shared->told++ >= TOLD_MAX)
+	if (phase->told++ >= TOLD_MAX)
 		return;
 	if (w->fd >= 0 && !getsockname(w->fd, (void *)&local, &len))
 		getnameinfo((void *)&local, len, from, sizeof(from), port,

@@ -40,7 +40,6 @@ struct http_shared {
 	uint64_t timeout_us;
 	struct load_stats *stats;
 	bool stopping; /* no new requests */
-	unsigned int told; /* failures described on stderr so far */
 };
 
 struct http_worker {

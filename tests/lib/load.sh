@@ -6,6 +6,8 @@
 #
 #   load_start NAME OPTIONS…   tool_load run, or tool_udp run for names udp…
 #   load_phase NAME PHASE      what is sent from now on belongs to PHASE
+#   load_ended NAME PHASE      waits for the end of what was sent before PHASE,
+#                              so that no later fault meets it
 #   load_more NAME N           waits for N further answers
 #   load_stop NAME             ends it; the accounts are in RUN/NAME.json
 #   load_sound NAME            ends it; fails if anything failed or broke
@@ -35,7 +37,13 @@ load_start() {
 
 load_phase() { echo "phase $2" >"$RUN/$1.ctl"; }
 
-# Field of the status line: 2 sent, 3 answered, 4 failed, 5 broken, 6 open.
+load_ended() {
+	until_true 10 load_has_ended "$1" "$2" || fail "$1: requests sent before $2 do not end"
+}
+load_has_ended() { [ "$(cut -d' ' -f1,7 "$RUN/$1.status")" = "$2 0" ]; }
+
+# Field of the status line: 1 phase, 2 sent, 3 answered, 4 failed, 5 broken,
+# 6 open, 7 of earlier phases under way.
 load_field() { cut -d' ' -f"$2" "$RUN/$1.status"; }
 load_answered() { load_field "$1" 3; }
 

@@ -49,6 +49,7 @@ struct load_phase {
 	uint64_t broken;	/* established, then lost */
 	uint64_t bytes;
 	uint64_t errors[LOAD_ERR_MAX];
+	unsigned int told;	/* failures described on stderr */
 	uint64_t latency_max_us;
 	uint64_t hist[LOAD_HIST];
 	struct load_backend backends[LOAD_BACKENDS_MAX];

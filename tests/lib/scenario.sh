@@ -78,7 +78,7 @@ scenario_web() {
 		--load "long:${BIG:-200}:/paced/4m:0" \
 		--load "long:${LONG:-40}:/64k:100" \
 		--load "short:${SHORT:-20}:/1k:40"
-	load_more web 500
+	load_more web "${WARM_UP:-500}"
 }
 
 scenario_udp() {

@@ -61,7 +61,7 @@ scenario_web
 before=$(seen)
 load_more web 60
 [ "$(seen)" -gt "$before" ] || fail "the other program sees nothing"
-fault_swap 10
+fault_swap "${SWAPS:-10}"
 load_more web 60
 load_other pass || fail "xdp-loader cannot add a third program"
 members_are "count pass sluice" || fail "members of the dispatcher: $(members)"

@@ -105,10 +105,16 @@ start_load() { # NAME LOAD…
 		"${sources[@]}" "${loads[@]}"
 }
 
-phase() { # NAME PHASE ANSWERS: it ends when there are as many
+phase() { # NAME PHASE ANSWERS: it ends when there are as many, and all ended
 	load_phase "$1" "$2"
 	load_more "$1" "$3"
-	load_phase "$1" between
+	next_phase "$1" between
+}
+
+# Requests of the one before have ended: the next fault is not theirs.
+next_phase() {
+	load_phase "$1" "$2"
+	load_ended "$1" "$2"
 }
 
 end_load() { # NAME
@@ -225,10 +231,10 @@ keep_and_flush() {
 		"ip6 saddr $PROBER6 tcp dport 80 reject with tcp reset"
 	backend_become 4 DOWN
 	because refused w4-4 w6-4
-	load_phase kept kept
+	next_phase kept kept
 	phase web down-kept 300
 	load_more kept 300
-	load_phase kept flushing
+	next_phase kept flushing
 	apply '.vservers[] += { down_flush: true }'
 	until_true 10 flushed || fail "flows of a DOWN service are not reset"
 	load_phase kept flushed
@@ -373,7 +379,7 @@ inline() {
 	start_load inline short:16:/1k:40
 	load_more inline 200
 	backend_become 1 UP
-	load_phase inline refused
+	next_phase inline refused
 	server_down 1
 	backend_become 1 DOWN
 	because 'unanswered or reset' w4-1 w6-1

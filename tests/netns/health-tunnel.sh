@@ -192,6 +192,7 @@ tunnel_test() { # MODE PING: raw, or by sockets
 
 	say "the end of the tunnel is taken away, the server goes on"
 	load_phase web cut
+	load_ended web cut
 	in_ns "$(backend_ns 1)" ip link set eth0 xdpdrv off
 	become DOWN {w,u,p,f}{4,6}-1 mixed
 	state_is UP {w,u,p,f}{4,6}-{2,3,4} plain-ping || fail "others are down, too"

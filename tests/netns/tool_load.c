@@ -14,6 +14,8 @@
  *     --output FILE                   JSON at the end (default stdout)
  *     --status FILE                   totals, rewritten every 100 ms:
  *                                     PHASE SENT ANSWERED FAILED BROKEN OPEN
+ *                                     EARLIER (requests of earlier phases
+ *                                     that are under way)
  *     --timeout-ms N                  10000: without a byte: a failure
  *     --seconds N
  *
@@ -248,22 +250,27 @@ static void control_read(struct load *l)
 static void write_status(struct load *l)
 {
 	struct load_phase total;
-	size_t open = 0;
+	const struct load_phase *phase =
+		&l->stats.phases[l->stats.n_phases - 1];
+	size_t open = 0, earlier = 0;
 	char tmp[512];
 	FILE *f;
 
 	if (!l->status)
 		return;
 	load_stats_total(&l->stats, &total);
-	for (size_t i = 0; i < l->n_workers; i++)
-		open += l->workers[i].fd >= 0;
+	for (size_t i = 0; i < l->n_workers; i++) {
+		const struct http_worker *w = &l->workers[i];
+
+		open += w->fd >= 0;
+		earlier += w->state != HTTP_IDLE && w->phase != phase;
+	}
 	snprintf(tmp, sizeof(tmp), "%s.tmp", l->status);
 	f = fopen(tmp, "w");
 	if (!f)
 		die(strerror(errno), tmp);
-	fprintf(f, "%s %lu %lu %lu %lu %zu\n",
-		l->stats.phases[l->stats.n_phases - 1].name, total.sent,
-		total.answered, total.failed, total.broken, open);
+	fprintf(f, "%s %lu %lu %lu %lu %zu %zu\n", phase->name, total.sent,
+		total.answered, total.failed, total.broken, open, earlier);
 	if (fclose(f) || rename(tmp, l->status))
 		die(strerror(errno), l->status);
 }
