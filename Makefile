@@ -70,7 +70,7 @@ SIM := $(if $(wildcard tests/sim/*.c),$(B)/sim)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help setup root demo check check-all check-alloc check-san check-vm check-deb bench fuzz sim tidy \
+.PHONY: all help setup root demo check check-all check-san check-vm check-deb bench fuzz sim tidy \
 	install deb clean tests
 
 all: setup
@@ -89,7 +89,6 @@ help:
 	@echo 'make check-vm        boot the kernels of vmtests/kernels.list, test inside'
 	@echo 'make check-deb       build, install, run, purge in fresh Debian systems'
 	@echo 'make check-san       unit, packet, simulator, leak tests under sanitizers'
-	@echo 'make check-alloc     every allocation fails once, those in libraries too'
 	@echo 'make check-all       check and all of these'
 	@echo 'make install DESTDIR=… PREFIX=…   make deb   make tidy   make clean'
 	@echo 'SAN=1, SAN=thread    build under ASan and UBSan, or TSan, in build/san, build/tsan'
@@ -137,12 +136,7 @@ san-build: build-all $(UNIT) $(PROG_TESTS) $(TOOLS) $(TEST_BPF_OBJS) $(SIM)
 .PHONY: tsan-build
 tsan-build: build-all $(addprefix $(B)/tests/unit/test_,config_api flowtab_stress)
 
-# As in `make check`, and what libraries ask for on behalf of the programs.
-check-alloc: root setup
-	@$(MAKE) --no-print-directory -s -j$(shell nproc) check-build
-	@tests/netns/allocs.sh --deep
-
-check-all: check check-alloc check-san check-vm check-deb
+check-all: check check-san check-vm check-deb
 
 bench: root setup
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) bench-build

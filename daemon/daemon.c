@@ -508,14 +508,20 @@ static int open_datapath(struct daemon *d, const struct config *config)
 	return err;
 }
 
-static void init_loop(struct daemon *d)
+static int init_loop(struct daemon *d)
 {
-	uv_loop_init(&d->loop);
+	int err = uv_loop_init(&d->loop);
+
+	if (err) {
+		log_err("cannot start the event loop: %s", strerror(-err));
+		return err;
+	}
 	uv_timer_init(&d->loop, &d->heartbeat);
 	uv_timer_init(&d->loop, &d->flush);
 	uv_timer_init(&d->loop, &d->moves);
 	d->heartbeat.data = d->flush.data = d->moves.data = d;
 	watch_signals(d);
+	return 0;
 }
 
 int daemon_run(const struct daemon_options *options)
@@ -538,7 +544,9 @@ int daemon_run(const struct daemon_options *options)
 		goto unlock;
 	/* A start that fails leaves nothing behind that was not there. */
 	d.remove = !d.dp.adopted;
-	init_loop(&d);
+	err = init_loop(&d);
+	if (err)
+		goto free_datapath;
 	err = start_api(&d);
 	if (err)
 		goto close_loop;
@@ -557,6 +565,7 @@ free_api:
 	config_api_free(d.config_api);
 close_loop:
 	close_loop(&d);
+free_datapath:
 	probe_tunnels_free(d.tunnels);
 	flow_scan_deinit(&d.scan);
 	publish_free(d.publish);

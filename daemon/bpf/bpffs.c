@@ -135,11 +135,18 @@ static int empty(const char *dir)
 {
 	char path[PATH_MAX + NAME_MAX + 2];
 	struct dirent *entry;
-	DIR *d = opendir(dir);
-	int err = 0;
+	DIR *d = NULL;
+	int err = 0, tries;
 
+	/* A lack of memory is often why all is taken down: nothing is to be
+	 * left behind for want of a few bytes. */
+	for (tries = 0; tries < 3 && !d; tries++) {
+		d = opendir(dir);
+		if (!d && errno != ENOMEM)
+			return errno == ENOENT ? 0 : -errno;
+	}
 	if (!d)
-		return errno == ENOENT ? 0 : -errno;
+		return -ENOMEM;
 	while ((entry = readdir(d))) {
 		if (entry->d_name[0] == '.')
 			continue;

@@ -222,10 +222,15 @@ static int open_object(const struct loader_options *options,
 		       struct steer_bpf **ret, struct config_error *e)
 {
 	struct steer_bpf *skel = steer_bpf__open();
+	char why[128];
 
-	if (!skel)
-		return fail(e, -errno, "cannot open the XDP program: %s",
-			    strerror(errno));
+	if (!skel) {
+		int err = -errno;
+
+		/* Also numbers of libbpf's own. */
+		libbpf_strerror(err, why, sizeof(why));
+		return fail(e, err, "cannot open the XDP program: %s", why);
+	}
 	toeplitz_tables_build(options->rss_key,
 			      (uint32_t *)skel->rodata->toeplitz);
 	*(volatile uint32_t *)&skel->rodata->flow_mask =

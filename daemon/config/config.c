@@ -74,6 +74,10 @@ static int parse_json(const char *name, const char *text, size_t len,
 		return fail(name, config_scan_offset_line(text, len, end), e,
 			    what);
 	}
+	/* What json-c 0.16 says of a lack of memory: nothing. NULL is what it
+	 * makes of "null", too. */
+	if (!json && text[config_scan_skip_space(text, len, 0)] != 'n')
+		return -ENOMEM;
 	end = config_scan_skip_space(text, len, end);
 	if (end < len) {
 		json_object_put(json);

@@ -11,9 +11,6 @@
  *                         address in the executable; made and grown by this
  * FAILALLOC_LOG=FILE      a line is appended per failure: program, offset
  * FAILALLOC_PROGRAMS=S    only in programs whose names S contains
- * FAILALLOC_DEEP=1        libraries that the program calls fail as well: the
- *                         place is then the whole way from the program's call
- *                         to the allocator, and the offset is the call's
  *
  * Without FAILALLOC_SEEN nothing fails. Works in multi-threaded programs; does
  * not allocate itself.
@@ -31,10 +28,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <unwind.h>
 
 #define SLOTS 65536 /* more places than any program here has */
-#define FRAMES_MAX 64
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
@@ -47,33 +42,11 @@ int __asprintf_chk(char **ret, int flag, const char *format, ...);
 static uint64_t *seen; /* shared table, 0: free */
 static uint32_t program;
 static int log_fd = -1;
-static bool deep;
 static uintptr_t base, end;
-static __thread bool inside;
-
-struct walk {
-	uintptr_t offset; /* of the first frame in the program, 0: none yet */
-	uint64_t way;
-	int frames;
-};
 
 static bool in_program(uintptr_t address)
 {
 	return address >= base && address < end;
-}
-
-static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *ctx)
-{
-	struct walk *walk = ctx;
-	uintptr_t ip = _Unwind_GetIP(context);
-
-	if (in_program(ip)) {
-		walk->offset = ip - base;
-		return _URC_END_OF_STACK;
-	}
-	/* Places of libraries move from run to run, but not within a page. */
-	walk->way = (walk->way ^ (ip & 0xfff)) * 0x100000001b3ull;
-	return ++walk->frames < FRAMES_MAX ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
 /* True if KEY was not in the table, in which it is now. */
@@ -103,30 +76,15 @@ static bool is_new(uint64_t key)
 static bool chosen(void *caller_pointer)
 {
 	uintptr_t caller = (uintptr_t)caller_pointer;
-	struct walk walk = { .way = 0xcbf29ce484222325ull };
+	uint32_t offset = (uint32_t)(caller - base);
 	char line[96];
-	uint64_t key;
 	int n;
 
-	if (!__atomic_load_n(&seen, __ATOMIC_ACQUIRE) || inside)
+	if (!__atomic_load_n(&seen, __ATOMIC_ACQUIRE) || !in_program(caller) ||
+	    !is_new((uint64_t)program << 32 | offset))
 		return false;
-	if (in_program(caller)) {
-		walk.offset = caller - base;
-		key = (uint64_t)program << 32 | walk.offset;
-	} else if (deep) {
-		inside = true;
-		_Unwind_Backtrace(step, &walk);
-		inside = false;
-		if (!walk.offset)
-			return false;
-		key = (walk.way ^ walk.offset ^ program) | 1ull << 63;
-	} else {
-		return false;
-	}
-	if (!is_new(key))
-		return false;
-	n = snprintf(line, sizeof(line), "%s %zx %d\n",
-		     program_invocation_short_name, walk.offset, getpid());
+	n = snprintf(line, sizeof(line), "%s %x %d\n",
+		     program_invocation_short_name, offset, getpid());
 	if (log_fd >= 0 && write(log_fd, line, n) != n)
 		log_fd = -1;
 	errno = ENOMEM;
@@ -266,7 +224,6 @@ __attribute__((constructor)) static void failalloc_start(void)
 
 	if (!file || (programs && !strstr(programs, p)))
 		return;
-	deep = getenv("FAILALLOC_DEEP") != NULL;
 	for (program = 1; *p; p++)
 		program = program * 31 + (unsigned char)*p;
 	program &= 0x7fffffff;
