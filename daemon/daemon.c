@@ -431,18 +431,25 @@ static int add_routes(struct daemon *d)
 	return err;
 }
 
-static void run(struct daemon *d)
+/* Where XDP is alone. True if there is something to end. */
+static bool keep_neighbours(struct daemon *d)
 {
-	bool alone = !features_all()[FEATURE_XSK_RINGS].present;
 	int err;
 
-	err = alone ? neighbours_init(&d->neighbours, &d->loop, on_current, d) :
-		      0;
-	if (err) {
+	if (features_all()[FEATURE_XSK_RINGS].present)
+		return false;
+	err = neighbours_init(&d->neighbours, &d->loop, on_current, d);
+	if (err)
 		log_warn("cannot keep the services' neighbours resolved: %s",
 			 strerror(-err));
-		alone = false;
-	}
+	return !err;
+}
+
+static void run(struct daemon *d)
+{
+	bool neighbours = keep_neighbours(d);
+	int err;
+
 	err = privileges_drop(datapath_needs_admin(&d->dp));
 	if (err)
 		log_warn("cannot give up privileges: %s", strerror(-err));
@@ -453,7 +460,7 @@ static void run(struct daemon *d)
 	notify_send("READY=1");
 	log_notice("ready");
 	uv_run(&d->loop, UV_RUN_DEFAULT);
-	if (alone)
+	if (neighbours)
 		neighbours_deinit(&d->neighbours);
 	notify_send("STOPPING=1");
 }

@@ -111,27 +111,17 @@ static int measure_steer(unsigned int sets_log2)
 	return err;
 }
 
-static int measure_component(void)
+/* Programs without options, the only ones of their objects. */
+static int measure_only(const char *name, const void *elf, size_t len)
 {
-	struct component_bpf *skel = component_bpf__open();
+	struct bpf_object *object = bpf_object__open_mem(elf, len, NULL);
 	int err;
 
-	if (!skel)
-		die("cannot open", "component");
-	err = measure(skel->obj, skel->progs.sluice, "component", "-");
-	component_bpf__destroy(skel);
-	return err;
-}
-
-static int measure_probe(void)
-{
-	struct probe_bpf *skel = probe_bpf__open();
-	int err;
-
-	if (!skel)
-		die("cannot open", "probe");
-	err = measure(skel->obj, skel->progs.probe_out, "probe", "-");
-	probe_bpf__destroy(skel);
+	if (!object)
+		die("cannot open", name);
+	err = measure(object, bpf_object__next_program(object, NULL), name,
+		      "-");
+	bpf_object__close(object);
 	return err;
 }
 
@@ -140,12 +130,16 @@ int main(void)
 	/* The smallest table, the default, and what the guests' memory has
 	 * room for. */
 	static const unsigned int sets_log2[] = { FLOW_SETS_LOG2_MIN, 18, 20 };
+	const void *elf;
+	size_t len;
 	int err = 0;
 
 	libbpf_set_print(NULL);
 	for (size_t i = 0; i < sizeof(sets_log2) / sizeof(*sets_log2); i++)
 		err |= measure_steer(sets_log2[i]);
-	err |= measure_component();
-	err |= measure_probe();
+	elf = component_bpf__elf_bytes(&len);
+	err |= measure_only("component", elf, len);
+	elf = probe_bpf__elf_bytes(&len);
+	err |= measure_only("probe", elf, len);
 	return err ? 1 : 0;
 }

@@ -121,15 +121,17 @@ static void sample_loads(struct health *health, struct health_service *s)
 			&health->pool.status->row[b->row];
 		const struct config_monitor *c =
 			&health->table.monitors[b->monitor]->config;
+		/* Read once: a prober may write anything, at any time. */
+		uint32_t wants = *(volatile const uint32_t *)&row->weight_percent;
 		uint32_t load;
 		bool over;
 
 		if (c->type != MONITOR_LOAD)
 			continue;
-		/* The most modest of several. A prober may write anything. */
-		if (row->weight_percent && row->weight_percent < percent)
-			percent = row->weight_percent;
-		else if (!row->weight_percent && c->weight_metric)
+		/* The most modest of several. */
+		if (wants && wants < percent)
+			percent = wants;
+		else if (!wants && c->weight_metric)
 			known = false;
 		load = row->load;
 		over = load & STATUS_LOAD_OVER;
