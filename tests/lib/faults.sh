@@ -3,9 +3,12 @@
 #
 # What is done to a node while traffic runs. Each function returns when the
 # fault is over (the engine is back, the daemon answers), so that what follows
-# is not blamed on it. Sourced after node.sh.
+# is not blamed on it. Sourced after node.sh and load.sh.
 
 fault_random_engine() { engine_pids | shuf -n 1; }
+
+# Fails if PID has died meanwhile: the list it was taken from is older than this.
+fault_kill() { kill -9 "$1" 2>/dev/null; }
 
 # Kills an engine and waits for its successor.
 fault_engine_kill() {
@@ -13,7 +16,7 @@ fault_engine_kill() {
 	count=$(engine_pids | wc -l)
 	pid=$(fault_random_engine)
 	[ -n "$pid" ] || fail "no engine to kill"
-	kill -9 "$pid"
+	fault_kill "$pid" || true
 	until_true 15 fault_engine_replaced "$pid" "$count" ||
 		fail "engine $pid is not replaced after kill -9"
 }
@@ -22,16 +25,24 @@ fault_engine_replaced() {
 	! engine_pids | grep -qx "$1" && engines_ready "$2"
 }
 
-# Stops one for MS milliseconds. The daemon may replace it meanwhile.
+# fault_engine_stop [LOAD N]: stops one until LOAD has N further answers, or else
+# until the daemon has replaced it.
 fault_engine_stop() {
-	local pid
+	local pid count
+	count=$(engine_pids | wc -l)
 	pid=$(fault_random_engine)
 	[ -n "$pid" ] || fail "no engine to stop"
 	kill -STOP "$pid"
-	sleep "$(awk "BEGIN { print $1 / 1000 }")"
-	kill -CONT "$pid" 2>/dev/null || true
-	until_true 15 engines_ready "${2:-$ENGINES}" ||
-		fail "engines do not come back after SIGSTOP"
+	if [ $# -gt 0 ]; then
+		load_more "$@"
+		# Stopped for longer than the daemon bears, it is dead.
+		kill -CONT "$pid" 2>/dev/null || true
+		until_true 15 engines_ready "$count" ||
+			fail "engines do not come back after SIGSTOP"
+	else
+		until_true 15 fault_engine_replaced "$pid" "$count" ||
+			fail "engine $pid is not replaced after SIGSTOP"
+	fi
 }
 
 fault_swap() {
@@ -41,13 +52,15 @@ fault_swap() {
 	done
 }
 
-# Kills the daemon, leaves the node without one for MS, starts it again.
+# fault_daemon_kill FILE [LOAD N]: kills the daemon, leaves the node without one
+# until LOAD has N further answers, starts it again.
 fault_daemon_kill() {
-	local before
+	local before config=$1
+	shift
 	before=$(engine_pids | sort)
 	sluiced_kill
-	sleep "$(awk "BEGIN { print ${2:-300} / 1000 }")"
-	sluiced_up "$1"
+	[ $# = 0 ] || load_more "$@"
+	sluiced_up "$config"
 	until_true 15 fault_engines_are "$before" ||
 		fail "the daemon does not adopt the engines it left behind"
 }

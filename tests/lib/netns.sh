@@ -62,6 +62,13 @@ skip() {
 	exit 77
 }
 
+# Where `set -e` ends a test, nobody else says why.
+set -E
+trap 'netns_on_error $? "${BASH_SOURCE[0]}:$LINENO" "$BASH_COMMAND"' ERR
+netns_on_error() {
+	[[ $- != *e* || $1 = 77 ]] || say "FAIL: ${2##*/}: exit status $1 of ${3%%$'\n'*}"
+}
+
 in_ns() {
 	local ns=$1
 	shift
@@ -288,6 +295,7 @@ netns_emptied() {
 netns_on_exit() {
 	local rc=$?
 	trap '' INT TERM HUP
+	trap - ERR
 	if [ "${DEBUG:-0}" != 0 ] && [ -t 0 ]; then
 		say "exit status $rc; a shell in $NODE, scratch in $RUN; leave it to clean up"
 		node bash </dev/tty >/dev/tty 2>&1 || true

@@ -116,15 +116,15 @@ scenario_faults() {
 		scenario_settle
 	done
 	scenario_phase engine-stop
-	fault_engine_stop $((200 + RANDOM % 400))
+	fault_engine_stop web $((200 + RANDOM % 400))
 	scenario_settle
-	fault_engine_stop 3000
+	fault_engine_stop
 	scenario_settle
 	scenario_phase swap
 	fault_swap "${SWAPS:-10}"
 	scenario_settle
 	scenario_phase daemon
-	fault_daemon_kill "$RUN/sluice.json" $((100 + RANDOM % 900))
+	fault_daemon_kill "$RUN/sluice.json" web $((100 + RANDOM % 900))
 	scenario_settle
 	scenario_phase drain
 	fault_drain w4-1 w6-1

@@ -66,7 +66,7 @@ load_more web 60
 load_other pass || fail "xdp-loader cannot add a third program"
 members_are "count pass sluice" || fail "members of the dispatcher: $(members)"
 load_more web 60
-fault_daemon_kill "$RUN/sluice.json" 300
+fault_daemon_kill "$RUN/sluice.json" web 60
 [ "$(show attached_by)" = dispatcher ] || fail "taken over as $(show attached_by)"
 members_are "count pass sluice" || fail "members after a restart: $(members)"
 fault_swap 5

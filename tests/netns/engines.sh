@@ -21,11 +21,14 @@ done
 BIG=20 LONG=10 SHORT=150
 scenario_web
 load_phase web deaths
-for ((i = 0; i < 40; i++)); do
+declare -A killed=()
+for ((i = 0; ${#killed[@]} < 40 && i < 1000; i++)); do
 	pid=$(fault_random_engine)
-	[ -z "$pid" ] || kill -9 "$pid"
+	# All may be dead, or this one by the last turn's kill.
+	if [ -n "$pid" ] && fault_kill "$pid"; then killed[$pid]=1; fi
 	load_more web 20
 done
+[ ${#killed[@]} = 40 ] || fail "only ${#killed[@]} engines came to be killed"
 until_true 30 engines_exactly 3 || fail "not three engines after forty deaths"
 load_sound web
 until_true 20 pools_at_rest || fail "frames do not come back: $(cli -j engine show)"
@@ -34,12 +37,16 @@ until_true 20 pools_at_rest || fail "frames do not come back: $(cli -j engine sh
 pools_full || fail "frames are missing: $(cli -j engine show)"
 
 # A stopped one gets no new work: connections go on at once.
-for pid in $(engine_pids | head -n 2); do kill -STOP "$pid"; done
+stopped=$(engine_pids | head -n 2)
+# shellcheck disable=SC2086
+kill -STOP $stopped
 rm -f "$RUN/web.ctl"
 SHORT=50 scenario_web
 load_more web 500
 load_sound web
-until_true 20 engines_exactly 3 || fail "stopped engines are not replaced"
+for pid in $stopped; do
+	until_true 20 fault_engine_replaced "$pid" 3 || fail "stopped engine $pid is not replaced"
+done
 
 # All of them gone, and the daemon, too: XDP sets connections up alone.
 pids=$(engine_pids)

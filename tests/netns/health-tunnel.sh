@@ -234,7 +234,7 @@ tunnel_test() { # MODE PING: raw, or by sockets
 	cli monitor try script 10.0.1.13:21 script /bin/true tunnel "${MODE#dsr-}" \
 		address $VIP4 >"$RUN/try" 2>&1 && fail "a script went through a tunnel"
 	grep -q "a script makes its own connections" "$RUN/try" || fail "no reason: $(cat "$RUN/try")"
-	fault_daemon_kill "$RUN/sluice.json" 300
+	fault_daemon_kill "$RUN/sluice.json"
 	become UP {w,p,f}{4,6}-1 mixed
 	become DOWN {w,f}{4,6}-2
 	[ "$(routes | wc -l)" = 2 ] || fail "not one route for each VIP: $(routes)"

@@ -21,7 +21,7 @@ for variant in "kernel nat" "kernel dsr-l2" "inspect nat"; do
 		fault_swap 10
 		scenario_settle
 		scenario_phase daemon
-		fault_daemon_kill "$RUN/sluice.json" 300
+		fault_daemon_kill "$RUN/sluice.json" web 300
 		scenario_settle
 		scenario_accounts
 	)
