@@ -35,27 +35,56 @@ static _Noreturn void die(const char *what, const char *which)
 	exit(1);
 }
 
-/* "stack depth A+B+…" has one number per subprogram; chains of calls are bound
- * by the kernel itself (it refuses more than 512), the largest frame is what a
- * change of the code shows in. */
-static unsigned int stack_deepest(const char *log)
-{
-	const char *p = strstr(log, "stack depth ");
-	unsigned int deepest = 0;
+#define DEPTH "stack depth "
+#define FRAME " stack "
 
-	if (!p)
-		return 0;
-	p += strlen("stack depth ");
+/* "A+B+…", a number per function. */
+static unsigned int largest_of_list(const char *p)
+{
+	unsigned int largest = 0;
+
 	for (;;) {
 		char *end;
 		unsigned int n = strtoul(p, &end, 10);
 
-		if (n > deepest)
-			deepest = n;
+		if (n > largest)
+			largest = n;
 		if (*end != '+')
-			return deepest;
+			return largest;
 		p = end + 1;
 	}
+}
+
+/* "subprog … stack A", a line per function. */
+static unsigned int largest_of_lines(const char *p)
+{
+	unsigned int largest = 0;
+
+	while ((p = strstr(p, FRAME))) {
+		p += strlen(FRAME);
+		unsigned int n = strtoul(p, NULL, 10);
+
+		if (n > largest)
+			largest = n;
+	}
+	return largest;
+}
+
+/* Chains of calls are bound by the kernel itself (it refuses more than 512
+ * bytes), the largest frame is what a change of the code shows in. Newer kernels
+ * have the deepest chain, as "max N", where others have the list. */
+static unsigned int stack_deepest(const char *log)
+{
+	const char *p = strstr(log, DEPTH);
+
+	if (!p)
+		die("the verifier says nothing of the stack:", log);
+	p += strlen(DEPTH);
+	if (*p >= '0' && *p <= '9')
+		return largest_of_list(p);
+	if (!strstr(p, FRAME))
+		die("what the verifier says of the stack is new:", log);
+	return largest_of_lines(p);
 }
 
 static void print(const char *program, const char *options, int fd,

@@ -57,7 +57,8 @@ ftp_down() { # I
 	local pid
 	for pid in $(in_ns "$(backend_ns "$1")" ss -Hltnp 'sport = :21' |
 		grep -o 'pid=[0-9]*'); do
-		kill "${pid#pid=}"
+		# One may be the end of a session.
+		kill "${pid#pid=}" 2>/dev/null || true
 	done
 	until_true 5 ftp_listens "$1" 0
 }
