@@ -4,7 +4,8 @@
  * one of them, and sends them again, as they were or changed.
  *
  *	tool_thief record DEV FILE SECONDS [COUNT]	frames sent out of DEV
- *	tool_thief replay DEV FILE HOW [TIMES]		out of DEV again
+ *	tool_thief replay DEV FILE HOW PID [TIMES]	out of DEV again, no faster
+ *							than process PID reads
  *
  * HOW: as-is, truncate (a byte less each time), flip (another bit each time),
  * extend (a byte more), junk (header kept, rest random), from (another sender
@@ -18,6 +19,7 @@
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,7 +168,44 @@ static int send_changed(int fd, uint8_t *frame, size_t len, const char *how, uns
 	return send(fd, frame, HEADERS + n, 0) > 0;
 }
 
-static int replay(const char *dev, const char *file, const char *how, unsigned int times)
+/* Bytes that wait for the nodes' port in the network namespace of a process. */
+static unsigned long queued(const char *pid)
+{
+	char path[64], line[256];
+	unsigned long sum = 0;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%s/net/udp", pid);
+	in = fopen(path, "r");
+	if (!in)
+		die(path);
+	while (fgets(line, sizeof(line), in)) {
+		unsigned int port;
+		unsigned long rx;
+
+		if (sscanf(line, "%*d: %*x:%x %*x:%*x %*x %*x:%lx", &port, &rx) == 2 &&
+		    port == PORT)
+			sum += rx;
+	}
+	fclose(in);
+	return sum;
+}
+
+static void wait_read(const char *pid)
+{
+	uint64_t end = now_ms() + 10000;
+
+	while (queued(pid)) {
+		if (now_ms() > end) {
+			errno = ETIMEDOUT;
+			die("the receiver does not read");
+		}
+		sched_yield();
+	}
+}
+
+static int replay(const char *dev, const char *file, const char *how, const char *pid,
+		  unsigned int times)
 {
 	int fd = open_device(dev);
 	unsigned int sent = 0, turn = 0;
@@ -181,9 +220,9 @@ static int replay(const char *dev, const char *file, const char *how, unsigned i
 		while (fread(&len, 2, 1, in) == 1 && len <= FRAME_MAX &&
 		       fread(frame, len, 1, in) == 1) {
 			sent += (unsigned int)send_changed(fd, frame, len, how, turn++);
-			/* Slower than the receiver's queue. */
+			/* Fewer than its queue and the veth's ring hold. */
 			if (sent % 64 == 0)
-				usleep(2000);
+				wait_read(pid);
 		}
 		fclose(in);
 	}
@@ -196,9 +235,9 @@ int main(int argc, char **argv)
 	if (argc >= 5 && strcmp(argv[1], "record") == 0)
 		return record(argv[2], argv[3], atof(argv[4]),
 			      argc > 5 ? (unsigned int)atoi(argv[5]) : 100000);
-	if (argc >= 5 && strcmp(argv[1], "replay") == 0)
-		return replay(argv[2], argv[3], argv[4],
-			      argc > 5 ? (unsigned int)atoi(argv[5]) : 1);
-	fprintf(stderr, "tool_thief record DEV FILE SECONDS [COUNT] | replay DEV FILE HOW [TIMES]\n");
+	if (argc >= 6 && strcmp(argv[1], "replay") == 0)
+		return replay(argv[2], argv[3], argv[4], argv[5],
+			      argc > 6 ? (unsigned int)atoi(argv[6]) : 1);
+	fprintf(stderr, "tool_thief record DEV FILE SECONDS [COUNT] | replay DEV FILE HOW PID [TIMES]\n");
 	return 2;
 }
